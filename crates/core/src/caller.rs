@@ -1,0 +1,83 @@
+//! Who asks, and what they ask for.
+
+/// Who is asking. Every member is absent unless a request or the settings name it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Caller {
+    /// The API key's configured name, or `k-` and a short keyed hash of it; never the key.
+    pub key: Option<Box<str>>,
+    /// `x-limpid-project`, or the project configured for the key.
+    pub project: Option<Box<str>>,
+    /// `x-limpid-user`.
+    pub user: Option<Box<str>>,
+    /// `x-limpid-template`: the prompt template's name.
+    pub template: Option<Box<str>>,
+    /// `x-limpid-session`.
+    pub session: Option<Box<str>>,
+    /// `x-limpid-priority`.
+    pub priority: Option<Box<str>>,
+    /// The client's own `x-request-id`.
+    pub request_id: Option<Box<str>>,
+    /// The client's trace, from `traceparent`.
+    pub trace: Option<TraceParent>,
+}
+
+/// A W3C trace context (Trace Context, level 1) as it came with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent {
+    /// 16 bytes, not all zero.
+    pub trace_id: u128,
+    /// 8 bytes, not all zero: the caller's span.
+    pub span_id: u64,
+    /// Bit 0 of the flags.
+    pub sampled: bool,
+}
+
+/// The model's names: what was asked for and what answered. They differ for aliases and dated versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelNames {
+    /// The request's `model`.
+    pub requested: Option<Box<str>>,
+    /// The reply's `model`.
+    pub responded: Option<Box<str>>,
+}
+
+impl ModelNames {
+    /// The name for labels: what was requested, else what responded.
+    pub fn name(&self) -> Option<&str> {
+        self.requested.as_deref().or(self.responded.as_deref())
+    }
+}
+
+/// What the observed part of a request's body says. A member is `None` when it is not there, or stands behind the part
+/// that was looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestFacts {
+    /// `model`.
+    pub model: Option<Box<str>>,
+    /// `stream`.
+    pub stream: Option<bool>,
+    /// `stream_options.include_usage`.
+    pub include_usage: Option<bool>,
+    /// `max_tokens`, `max_completion_tokens` or `max_output_tokens`, tokens.
+    pub max_tokens: Option<u64>,
+    /// `n`: how many choices are asked for.
+    pub choices: Option<u64>,
+    /// `temperature`.
+    pub temperature: Option<f64>,
+    /// `top_p`.
+    pub top_p: Option<f64>,
+    /// `top_k`.
+    pub top_k: Option<f64>,
+    /// `frequency_penalty`.
+    pub frequency_penalty: Option<f64>,
+    /// `presence_penalty`.
+    pub presence_penalty: Option<f64>,
+    /// `seed`.
+    pub seed: Option<i64>,
+    /// `service_tier`.
+    pub service_tier: Option<Box<str>>,
+    /// `reasoning_effort`, or `reasoning.effort`.
+    pub reasoning_effort: Option<Box<str>>,
+    /// `conversation` or `previous_response_id`: the conversation's id, where it is a plain string.
+    pub conversation_id: Option<Box<str>>,
+}

@@ -1,0 +1,91 @@
+//! The gaps between token events of one stream, in a few counters.
+//!
+//! `gen_ai.client.operation.time_per_output_chunk` wants one value a chunk, long after the chunks went by. Keeping them
+//! all would grow with the stream; counting them into the metric's own buckets, with each bucket's sum, loses nothing
+//! that the metric can show, takes 252 bytes and never allocates.
+
+use std::time::Duration;
+
+/// A histogram of durations with fixed bounds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GapHistogram {
+    counts: [u32; GapHistogram::BOUNDS.len() + 1],
+    sums_ns: [u64; GapHistogram::BOUNDS.len() + 1],
+}
+
+impl GapHistogram {
+    /// Upper bounds in seconds, inclusive; one more bucket takes what is longer. The convention's advice for time per
+    /// output token, with finer steps below 10 ms and extended to 60 s, because streams are both faster and slower.
+    pub const BOUNDS: [f64; 20] = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0,
+        60.0,
+    ];
+    const BOUNDS_NS: [u64; 20] = [
+        1_000_000,
+        2_500_000,
+        5_000_000,
+        10_000_000,
+        25_000_000,
+        50_000_000,
+        75_000_000,
+        100_000_000,
+        150_000_000,
+        200_000_000,
+        300_000_000,
+        400_000_000,
+        500_000_000,
+        750_000_000,
+        1_000_000_000,
+        2_500_000_000,
+        5_000_000_000,
+        10_000_000_000,
+        30_000_000_000,
+        60_000_000_000,
+    ];
+
+    /// Counts one gap.
+    #[inline]
+    pub fn record(&mut self, gap: Duration) {
+        let ns = crate::clock::nanos(gap);
+        let bucket = Self::BOUNDS_NS.partition_point(|bound| *bound < ns);
+        self.counts[bucket] = self.counts[bucket].saturating_add(1);
+        self.sums_ns[bucket] = self.sums_ns[bucket].saturating_add(ns);
+    }
+
+    /// How many gaps there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|c| u64::from(*c)).sum()
+    }
+
+    /// The filled buckets: how many gaps, and their mean. The mean lies in the same bucket.
+    pub fn buckets(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
+        self.counts
+            .iter()
+            .zip(self.sums_ns)
+            .filter(|(count, _)| **count > 0)
+            .map(|(count, sum)| (*count, Duration::from_nanos(sum / u64::from(*count))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_on_a_bound_falls_below_it_and_the_longest_have_a_bucket() {
+        let mut h = GapHistogram::default();
+        h.record(Duration::from_millis(10));
+        h.record(Duration::from_millis(6));
+        h.record(Duration::from_secs(100));
+        let got: Vec<_> = h.buckets().collect();
+        assert_eq!(got, [(2, Duration::from_millis(8)), (1, Duration::from_secs(100))]);
+        assert_eq!(h.count(), 3);
+    }
+
+    #[test]
+    fn the_two_tables_of_bounds_agree() {
+        for (s, ns) in GapHistogram::BOUNDS.iter().zip(GapHistogram::BOUNDS_NS) {
+            assert_eq!(Duration::from_secs_f64(*s), Duration::from_nanos(ns));
+        }
+    }
+}

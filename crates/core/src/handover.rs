@@ -1,0 +1,111 @@
+//! The hand-over of a finished record from the relay to whoever reports it.
+//!
+//! The relay must never wait for a reporter, so the queue is bounded and a full queue drops the record and counts it.
+//! One thread takes the records out and shows each to every consumer in turn: a consumer needs no lock of its own, and
+//! all of them see the same records in the same order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use crate::{Endpoint, ExchangeRecord};
+
+/// Where the relay tells that an exchange began and how it ended. Neither call waits or fails.
+pub trait ExchangeSink: Send + Sync {
+    /// An exchange of this kind began.
+    fn started(&self, endpoint: Endpoint);
+
+    /// It ended; exactly once for each `started`.
+    fn finished(&self, record: Box<ExchangeRecord>);
+}
+
+/// What reads finished records: metrics, spans, windows, the log.
+pub trait RecordConsumer: Send {
+    /// Takes note of one record. Called from one thread, in order of the endings.
+    fn consume(&mut self, record: &Arc<ExchangeRecord>);
+
+    /// The queue is empty for the moment: write out what is buffered.
+    fn idle(&mut self) {}
+}
+
+/// Counts of the hand-over, readable at any time.
+#[derive(Debug, Default)]
+pub struct HandoverCounts {
+    in_flight: [AtomicI64; Endpoint::COUNT],
+    finished: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl HandoverCounts {
+    /// Exchanges of this kind that have begun and not ended.
+    pub fn in_flight(&self, endpoint: Endpoint) -> i64 {
+        self.in_flight[endpoint.index()].load(Ordering::Relaxed)
+    }
+
+    /// Exchanges that ended.
+    pub fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Records that were dropped because the queue was full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The sending half; the process has one.
+pub struct Handover {
+    queue: SyncSender<Box<ExchangeRecord>>,
+    counts: Arc<HandoverCounts>,
+}
+
+impl Handover {
+    /// A queue of at most `capacity` records, and the loop that empties it: run it on a thread of its own. It returns
+    /// when the `Handover` is gone and the queue is empty.
+    pub fn new(
+        capacity: usize,
+        mut consumers: Vec<Box<dyn RecordConsumer>>,
+    ) -> (Handover, impl FnOnce() + Send + 'static) {
+        let (queue, records) = sync_channel(capacity);
+        let handover = Handover { queue, counts: Arc::default() };
+        (handover, move || drain(&records, &mut consumers))
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> Arc<HandoverCounts> {
+        Arc::clone(&self.counts)
+    }
+}
+
+fn drain(records: &Receiver<Box<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>]) {
+    while let Ok(record) = records.recv() {
+        show(record, consumers);
+        while let Ok(record) = records.try_recv() {
+            show(record, consumers);
+        }
+        for consumer in consumers.iter_mut() {
+            consumer.idle();
+        }
+    }
+}
+
+fn show(record: Box<ExchangeRecord>, consumers: &mut [Box<dyn RecordConsumer>]) {
+    let record = Arc::from(record);
+    for consumer in consumers {
+        consumer.consume(&record);
+    }
+}
+
+impl ExchangeSink for Handover {
+    fn started(&self, endpoint: Endpoint) {
+        self.counts.in_flight[endpoint.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn finished(&self, record: Box<ExchangeRecord>) {
+        self.counts.in_flight[record.endpoint.index()].fetch_sub(1, Ordering::Relaxed);
+        self.counts.finished.fetch_add(1, Ordering::Relaxed);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! limpid's vocabulary: the finished exchange and every number in it.
+//!
+//! One exchange (a request and what became of it) ends as one [`ExchangeRecord`], on every ending. All other rooms
+//! speak in these types: `observe` fills an [`Observation`], `settle` judges it, `proxy` submits the record through
+//! [`ExchangeSink`], `telemetry` and `insight` consume it. Hence no I/O here, no runtime, and nothing that can fail.
+//!
+//! Two rules hold throughout. A number that is not known is `None`, never 0 and never a substitute. Time is a
+//! [`Tick`] of an injected [`Clock`], so a test decides what the clock says.
+
+mod caller;
+mod clock;
+mod endpoint;
+mod failure;
+mod gaps;
+mod handover;
+mod money;
+mod observation;
+mod outcome;
+mod price;
+mod record;
+mod record_json;
+mod timeline;
+mod usage;
+
+pub use caller::{Caller, ModelNames, RequestFacts, TraceParent};
+pub use clock::{Clock, Tick};
+pub use endpoint::Endpoint;
+pub use failure::RelayFailure;
+pub use gaps::GapHistogram;
+pub use handover::{ExchangeSink, Handover, HandoverCounts, RecordConsumer};
+pub use money::PicoUsd;
+pub use observation::{ErrorHint, FinishReason, Observation, ObserverFault, RefusalSignal, ReportedError, StreamMarks};
+pub use outcome::{Category, Ending, Outcome, Refusal, RefusalKind, Verdict};
+pub use price::{Price, PricePart, PriceSource};
+pub use record::{ByteCounts, ExchangeId, ExchangeRecord, UpstreamInfo};
+pub use timeline::Timeline;
+pub use usage::{InputTokensBand, Source, Usage};

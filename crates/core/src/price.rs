@@ -1,0 +1,50 @@
+//! The price of one exchange, with where it came from.
+
+use std::borrow::Cow;
+
+use crate::PicoUsd;
+use crate::endpoint::named_enum;
+
+named_enum! {
+    /// What a price is based on.
+    PriceSource {
+        /// The provider's reply says what it charged.
+        Reported = "reported",
+        /// The operator's own prices in `proxy.toml`.
+        Configured = "configured",
+        /// The embedded catalogue.
+        Catalogue = "catalogue",
+    }
+}
+
+/// One line of the bill: so many units at so much each.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PricePart {
+    /// What is billed: `input`, `cached_input`, `cache_write_input`, `output`, `request`, …
+    pub name: &'static str,
+    /// How many units; each token is in exactly one part.
+    pub units: u64,
+    /// The price of a unit. Only informative: `usd` is computed from the price per million.
+    #[serde(rename = "usd_per_million")]
+    pub per_million: PicoUsd,
+    /// The part's price.
+    pub usd: PicoUsd,
+}
+
+/// What an exchange cost. An unknown price is no `Price` at all, never zero.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Price {
+    /// The total.
+    pub usd: PicoUsd,
+    /// What it is based on.
+    pub source: PriceSource,
+    /// The entry that matched, `provider/model`; absent for a reported price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Cow<'static, str>>,
+    /// The price table's date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<Cow<'static, str>>,
+    /// The parts, most specific; they sum to the total. Empty for a reported price.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PricePart>,
+}

@@ -1,0 +1,1 @@
+//! The record as rolling windows, percentiles and recent exchanges.

@@ -1,0 +1,1 @@
+//! The relay: the only crate that touches a client's bytes.

@@ -1,0 +1,1 @@
+//! Pure settlement: outcome, refusal, price.

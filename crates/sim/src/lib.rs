@@ -1,0 +1,1 @@
+//! A simulated inference backend with a known schedule.

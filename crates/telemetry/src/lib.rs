@@ -1,0 +1,1 @@
+//! The record as metrics, spans and log lines.
