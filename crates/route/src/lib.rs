@@ -1,1 +1,14 @@
 //! Which upstream serves a request, and who is asking.
+//!
+//! Everything here is decided by configuration and by the request's head (and its `model`, where routes name models):
+//! nothing in a request can name an upstream address. The functions are pure; the proxy calls them once a request.
+
+mod caller;
+mod endpoint;
+mod table;
+mod target;
+
+pub use caller::{KeyNames, LIMPID_FIELDS};
+pub use endpoint::classify;
+pub use table::{Match, ModelPattern, RouteTable, Subject};
+pub use target::{Scheme, Target, TargetError};

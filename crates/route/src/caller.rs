@@ -1,0 +1,156 @@
+//! Who is asking: the key's name, and what the `x-limpid-*` fields say.
+//!
+//! An API key is a secret, so no part of it is kept. A key that the settings name is known by that name; another by
+//! `k-` and 8 hexadecimal digits of its SipHash-2-4 under a secret of this installation. With that secret set, the
+//! digits stay the same from one start to the next; without the secret they cannot be traced back to the key.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use limpid_core::{Caller, TraceParent};
+use siphasher::sip::SipHasher24;
+
+/// The request fields that are limpid's own: read and taken out before the request goes upstream.
+pub const LIMPID_FIELDS: [HeaderName; 5] = [
+    HeaderName::from_static("x-limpid-project"),
+    HeaderName::from_static("x-limpid-user"),
+    HeaderName::from_static("x-limpid-template"),
+    HeaderName::from_static("x-limpid-session"),
+    HeaderName::from_static("x-limpid-priority"),
+];
+
+const MAX_FIELD: usize = 128;
+
+/// The configured keys, and the secret for the others.
+pub struct KeyNames {
+    named: HashMap<String, NamedKey>,
+    secret: [u8; 16],
+}
+
+struct NamedKey {
+    name: Box<str>,
+    project: Option<Box<str>>,
+}
+
+impl KeyNames {
+    /// No keys are named yet; `secret` makes hashes of unnamed keys this installation's own.
+    pub fn new(secret: [u8; 16]) -> KeyNames {
+        KeyNames { named: HashMap::new(), secret }
+    }
+
+    /// Names a key, and the project of its requests unless they name one themselves.
+    pub fn name(&mut self, key: String, name: &str, project: Option<&str>) {
+        self.named.insert(key, NamedKey { name: name.into(), project: project.map(Into::into) });
+    }
+
+    /// Reads a request's fields. Values longer than 128 bytes are cut.
+    pub fn identify(&self, fields: &HeaderMap) -> Caller {
+        let [project, user, template, session, priority] = &LIMPID_FIELDS;
+        let key = key_of(fields);
+        let named = key.and_then(|k| self.named.get(k));
+        Caller {
+            key: named.map(|n| n.name.clone()).or_else(|| key.map(|k| self.hashed(k))),
+            project: text(fields, project).or_else(|| named.and_then(|n| n.project.clone())),
+            user: text(fields, user),
+            template: text(fields, template),
+            session: text(fields, session),
+            priority: text(fields, priority),
+            request_id: text(fields, &HeaderName::from_static("x-request-id")),
+            trace: fields.get("traceparent").and_then(|v| traceparent(v.to_str().ok()?)),
+        }
+    }
+
+    fn hashed(&self, key: &str) -> Box<str> {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(key.as_bytes());
+        format!("k-{:08x}", hasher.finish() >> 32).into()
+    }
+}
+
+/// The key, wherever the known APIs carry it: `Authorization: Bearer`, Anthropic's `x-api-key`, Azure's `api-key`,
+/// Google's `x-goog-api-key`.
+fn key_of(fields: &HeaderMap) -> Option<&str> {
+    let bearer = fields.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).map(|v| match v.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
+        _ => v,
+    });
+    bearer
+        .or_else(|| ["x-api-key", "api-key", "x-goog-api-key"].iter().find_map(|name| fields.get(*name)?.to_str().ok()))
+        .filter(|key| !key.is_empty())
+}
+
+fn text(fields: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {
+    let value = fields.get(name)?.to_str().ok()?;
+    let end = value.len().min(MAX_FIELD);
+    Some(value[..end].into()).filter(|v: &Box<str>| !v.is_empty())
+}
+
+/// W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`; later versions may append fields.
+fn traceparent(value: &str) -> Option<TraceParent> {
+    let mut parts = value.trim().split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let lower_hex =
+        |s: &str, len| s.len() == len && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !lower_hex(version, 2) || version == "ff" || (version == "00" && parts.next().is_some()) {
+        return None;
+    }
+    if !(lower_hex(trace, 32) && lower_hex(span, 16) && lower_hex(flags, 2)) {
+        return None;
+    }
+    let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+    let span_id = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    Some(TraceParent { trace_id, span_id, sampled })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(list: &[(&'static str, &str)]) -> HeaderMap {
+        list.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_named_key_has_its_name_and_project() {
+        let mut names = KeyNames::new([7; 16]);
+        names.name("sk-secret".into(), "team-a", Some("search"));
+        for f in [[("authorization", "Bearer sk-secret")], [("x-api-key", "sk-secret")], [("api-key", "sk-secret")]] {
+            let caller = names.identify(&fields(&f));
+            assert_eq!(caller.key.as_deref(), Some("team-a"));
+            assert_eq!(caller.project.as_deref(), Some("search"));
+        }
+        let own = names.identify(&fields(&[("authorization", "bearer sk-secret"), ("x-limpid-project", "p")]));
+        assert_eq!(own.project.as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn an_unnamed_key_is_a_keyed_hash_and_nothing_of_it_is_kept() {
+        let f = fields(&[("authorization", "Bearer sk-canary")]);
+        let a = KeyNames::new([1; 16]).identify(&f);
+        let b = KeyNames::new([2; 16]).identify(&f);
+        assert_ne!(a.key, b.key);
+        assert!(!format!("{a:?}").contains("canary"));
+        assert_eq!(a.key.as_deref().map(str::len), Some(10));
+        assert_eq!(KeyNames::new([1; 16]).identify(&fields(&[])).key, None);
+    }
+
+    #[test]
+    fn trace_contexts() {
+        let ok = traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
+        assert_eq!(ok.span_id, 0xb7ad_6b71_6920_3331);
+        assert!(ok.sampled);
+        assert!(traceparent("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-future").is_some());
+        for bad in [
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "junk",
+        ] {
+            assert_eq!(traceparent(bad), None, "{bad}");
+        }
+    }
+}
