@@ -1,0 +1,24 @@
+# limpid in a small image that runs as nobody.
+#
+#   docker build -t limpid .
+#   docker run --rm -p 4800:4800 -p 4801:4801 limpid --upstream http://host.docker.internal:8000 \
+#       --listen 0.0.0.0:4800 --admin 0.0.0.0:4801
+#
+# Inside a container the listeners must not be on loopback, hence the two flags (or LIMPID_SERVER__LISTEN and
+# LIMPID_ADMIN__LISTEN). Publish the admin port to those who may see the numbers.
+
+FROM rust:1-slim-bookworm AS build
+WORKDIR /src
+# zstd is C; everything else is Rust.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked && cp target/release/limpid /limpid
+
+# glibc, certificate authorities and a `nonroot` user; no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /limpid /usr/local/bin/limpid
+ENV LIMPID_SERVER__LISTEN=0.0.0.0:4800 LIMPID_ADMIN__LISTEN=0.0.0.0:4801
+EXPOSE 4800 4801
+USER nonroot
+ENTRYPOINT ["/usr/local/bin/limpid"]
