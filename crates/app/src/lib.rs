@@ -1,4 +1,8 @@
-//! Settings and commands: from flags and proxy.toml to the running process.
+//! Settings and commands: from flags and `proxy.toml` to the running process.
+
+pub mod settings;
+
+/// The process.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }

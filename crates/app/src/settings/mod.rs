@@ -1,0 +1,65 @@
+//! Settings: from `proxy.toml`, the environment and the command line to types.
+//!
+//! Each section has a file of its own with its struct; a field's doc gives unit, default and consequence, and
+//! `proxy.toml` in the repository's root shows them all. What is unknown, wrong or contradictory is a fault that names
+//! its line; see [`Sources::load`].
+
+mod admin;
+mod env;
+mod exchange_log;
+pub(crate) mod faults;
+mod insight;
+mod keys;
+mod kinds;
+mod load;
+mod log;
+mod observe;
+mod reader;
+mod record;
+mod server;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod tree;
+pub(crate) mod upstreams;
+
+pub use admin::Admin;
+pub use env::Env;
+pub use exchange_log::{ExchangeLog, LogFile};
+pub use faults::{Fault, Faults, Origin};
+pub use insight::Insight;
+pub use keys::Key;
+pub use kinds::Secret;
+pub use load::{DEFAULT_FILE, Flags, Loaded, Sources};
+pub use log::{Log, LogFormat, LogLevel};
+pub use observe::Observe;
+pub use reader::Resolved;
+pub use record::Record;
+pub use server::Server;
+pub use telemetry::{Attributes, Export, Protocol, Telemetry};
+pub use upstreams::Upstream;
+
+/// All settings, checked. Made by [`Sources::load`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `[server]`.
+    pub server: Server,
+    /// `[admin]`.
+    pub admin: Admin,
+    /// `[upstreams.NAME]`, by name; at least one.
+    pub upstreams: Vec<Upstream>,
+    /// `[keys.NAME]`, by name.
+    pub keys: Vec<Key>,
+    /// `[observe]`.
+    pub observe: Observe,
+    /// `[record]`.
+    pub record: Record,
+    /// `[exchange_log]`.
+    pub exchange_log: ExchangeLog,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
+    /// `[insight]`.
+    pub insight: Insight,
+    /// `[log]`.
+    pub log: Log,
+}

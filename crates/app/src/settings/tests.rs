@@ -1,0 +1,341 @@
+//! Loading as a whole: who wins, what is a fault, and that `proxy.toml` tells the truth.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use limpid_route::ModelPattern;
+
+use super::*;
+
+fn sources(text: &str, env: &[(&str, &str)]) -> Sources {
+    Sources {
+        file: Some((PathBuf::from("proxy.toml"), text.to_owned())),
+        env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        flags: Flags::default(),
+    }
+}
+
+const ONE: &str = "[upstreams.default]\nurl = \"http://127.0.0.1:8000\"\n";
+
+fn load(text: &str, env: &[(&str, &str)]) -> Loaded {
+    sources(text, env).load().unwrap()
+}
+
+fn faults(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    sources(text, env).load().unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+fn origin(loaded: &Loaded, section: &str, key: &str) -> String {
+    let found = loaded.resolved.iter().find(|r| r.section == section && r.key == key);
+    found.unwrap_or_else(|| panic!("no {section}.{key}")).origin.to_string()
+}
+
+/// The repository's own `proxy.toml`.
+fn documented() -> &'static str {
+    include_str!("../../../../proxy.toml")
+}
+
+#[test]
+fn proxy_toml_shows_every_setting_with_its_default() {
+    let shown = load(documented(), &[]);
+    let default = load(ONE, &[]);
+    // The values written there are the real defaults.
+    assert_eq!(shown.settings, Settings { upstreams: shown.settings.upstreams.clone(), ..default.settings.clone() });
+    let values = |loaded: &Loaded| -> Vec<(String, Option<String>)> {
+        loaded.resolved.iter().map(|r| (format!("{}.{}", r.section, r.key), r.value.clone())).collect()
+    };
+    assert_eq!(values(&shown), values(&default));
+
+    // Every setting stands in it, and not as a default that happens to be read: as a line of its own section.
+    let with_keys = load(documented(), &[("LIMPID_KEYS__TEAM_A__ENV", "TEAM_A_KEY")]);
+    for setting in with_keys.resolved.iter().filter(|r| r.is_setting) {
+        let header = format!("[{}]", setting.section.replace("team_a", "team-a"));
+        let section = documented().split_once(&header).unwrap_or_else(|| panic!("no {header}")).1;
+        let section = section.split("\n[").next().unwrap().split("\n# [").next().unwrap();
+        let stands = section.lines().any(|line| {
+            line.strip_prefix("# ")
+                .unwrap_or(line)
+                .strip_prefix(setting.key)
+                .is_some_and(|rest| rest.starts_with(" = "))
+        });
+        assert!(stands, "{header} {}", setting.key);
+    }
+}
+
+#[test]
+fn proxy_toml_is_valid_with_every_line_taken_in() {
+    let text: String = documented()
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let loaded = load(&text, &[("TEAM_A_KEY", "sk-1")]);
+    assert_eq!(loaded.warnings, []);
+    for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
+        assert!(
+            matches!(setting.origin, Origin::File { .. }),
+            "{}.{} is not in the file",
+            setting.section,
+            setting.key
+        );
+    }
+}
+
+fn is_setting(line: &str) -> bool {
+    let key = line.split(" = ").next().unwrap();
+    line.starts_with("[keys.") || (line.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+#[test]
+fn flags_win_over_variables_and_these_over_the_file() {
+    let text = format!("[server]\nlisten = \"127.0.0.1:1\"\nheader_timeout = \"1s\"\ndrain_timeout = \"2s\"\n{ONE}");
+    let mut sources =
+        sources(&text, &[("LIMPID_SERVER__LISTEN", "127.0.0.1:2"), ("LIMPID_SERVER__HEADER_TIMEOUT", "3s")]);
+    sources.flags.listen = Some("127.0.0.1:3".into());
+    let loaded = sources.load().unwrap();
+    let server = &loaded.settings.server;
+    assert_eq!(server.listen.port(), 3);
+    assert_eq!((server.header_timeout, server.drain_timeout), (Duration::from_secs(3), Duration::from_secs(2)));
+    assert_eq!(origin(&loaded, "server", "listen"), "--listen");
+    assert_eq!(origin(&loaded, "server", "header_timeout"), "LIMPID_SERVER__HEADER_TIMEOUT");
+    assert_eq!(origin(&loaded, "server", "drain_timeout"), "proxy.toml:4");
+    assert_eq!(origin(&loaded, "server", "max_head_bytes"), "default");
+}
+
+#[test]
+fn an_upstream_flag_alone_is_enough_and_overrides_the_default_one() {
+    let flags = Flags { upstream: Some("https://api.openai.com".into()), ..Flags::default() };
+    let alone = Sources { flags: flags.clone(), ..Sources::default() }.load().unwrap();
+    assert_eq!(&*alone.settings.upstreams[0].provider, "openai");
+    assert_eq!(origin(&alone, "upstreams.default", "provider"), "by the URL's host");
+    let over = Sources { flags, ..sources(&format!("{ONE}region = \"eu\"\n"), &[]) }.load().unwrap();
+    assert_eq!(over.settings.upstreams[0].url.host(), "api.openai.com");
+    assert_eq!(over.settings.upstreams[0].region.as_deref(), Some("eu"));
+}
+
+#[test]
+fn variables_reach_named_sections_and_make_new_ones() {
+    let text = "[upstreams.vLLM-A]\nurl = \"http://a:1\"\nmodels = [\"x\"]\n";
+    let loaded = load(
+        text,
+        &[
+            ("LIMPID_UPSTREAMS__VLLM_A__REGION", "1"),
+            ("LIMPID_UPSTREAMS__NEW__URL", "http://b:2/base"),
+            ("LIMPID_UPSTREAMS__NEW__MODELS", "[\"gpt-*\", \"o3\"]"),
+            ("LIMPID_EXCHANGE_LOG__FILE", ""),
+        ],
+    );
+    let [new, vllm] = loaded.settings.upstreams.as_slice() else { panic!("two upstreams") };
+    assert_eq!((&*vllm.name, vllm.region.as_deref()), ("vLLM-A", Some("1")));
+    assert_eq!(new.serves.models, [ModelPattern::Prefix("gpt-".into()), ModelPattern::Exact("o3".into())]);
+    assert_eq!(loaded.settings.exchange_log.file, None);
+}
+
+#[test]
+fn every_fault_is_told_in_one_run_with_its_line() {
+    let text = r#"
+[sever]
+[server]
+listen = "localhost"
+lisen = "x"
+header_timeout = "0s"
+max_head_bytes = 100
+[admin]
+enabled = 1
+[observe]
+max_event_bytes = "1 MiBi"
+[record]
+queue = 0
+[telemetry]
+protocol = "http/json"
+sample_ratio = 2
+[log]
+level = "loud"
+[insight]
+recent = -1
+"#;
+    assert_eq!(
+        faults(
+            text,
+            &[("LIMPID_SERVER__DRAIN_TIMOUT", "1s"), ("LIMPID_FOO", "1"), ("LIMPID_PORT", "tcp://10.0.0.1:1")]
+        ),
+        [
+            "proxy.toml:2: unknown section `sever`, limpid has no such section, did you mean [server]?",
+            "proxy.toml:4: server.listen = \"localhost\", that is not an IP address with a port, write an address and a \
+             port such as \"127.0.0.1:4800\" (all interfaces: \"0.0.0.0:4800\")",
+            "proxy.toml:5: unknown setting `server.lisen`, [server] has no such key, did you mean `listen`?",
+            "proxy.toml:6: server.header_timeout = \"0s\", no time at all would fail everything, write a duration such \
+             as \"10s\"",
+            "proxy.toml:7: server.max_head_bytes = 100, the least is 8192, write a number from 8192 to 16777216",
+            "proxy.toml:9: admin.enabled = 1, a number is not a yes or no, write true or false",
+            "proxy.toml:11: observe.max_event_bytes = \"1 MiBi\", that is not a size, write a number of bytes, or a \
+             size such as \"64KiB\" or \"8MiB\"",
+            "proxy.toml:13: record.queue = 0, the least is 1, write a number from 1 to 1000000",
+            "proxy.toml:15: telemetry.protocol = \"http/json\", there is no such choice, write \"http/protobuf\" or \
+             \"grpc\"",
+            "proxy.toml:16: telemetry.sample_ratio = 2, it is not from 0 to 1, write a share such as 0.1",
+            "proxy.toml:18: log.level = \"loud\", there is no such choice, write \"error\", \"warn\", \"info\", \
+             \"debug\" or \"trace\"",
+            "proxy.toml:20: insight.recent = -1, the number is negative or too large, write a whole number such as 1000",
+            "LIMPID_FOO: unknown variable `LIMPID_FOO`, it has no place: LIMPID_<SECTION>__<KEY>, or \
+             LIMPID_UPSTREAMS__<NAME>__<KEY>, unset it, or spell it as a setting, such as LIMPID_SERVER__LISTEN",
+            "LIMPID_SERVER__DRAIN_TIMOUT: unknown setting `server.drain_timout`, [server] has no such key, did you mean \
+             `LIMPID_SERVER__DRAIN_TIMEOUT`?",
+            "settings: no upstream, there is nowhere to send requests, run limpid --upstream http://127.0.0.1:8000, or \
+             write [upstreams.default] with a url",
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_have_their_line() {
+    let got = faults("[server]\nlisten = \n[admin\nenabled = true\n", &[]);
+    assert!(got.len() >= 2, "{got:?}");
+    assert!(got[0].starts_with("proxy.toml:2: this is not TOML, "), "{got:?}");
+    assert!(got[1].starts_with("proxy.toml:3: "), "{got:?}");
+    let twice = faults("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n", &[]);
+    assert!(twice[0].starts_with("proxy.toml:3: this is not TOML, duplicate key"), "{twice:?}");
+}
+
+#[test]
+fn upstreams_that_match_alike_are_refused() {
+    let pair = |a: &str, b: &str| {
+        let text = format!("[upstreams.a]\nurl = \"http://a\"\n{a}\n[upstreams.b]\nurl = \"http://b\"\n{b}\n");
+        sources(&text, &[]).load().map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert!(pair("", "").unwrap_err().starts_with("proxy.toml:4: upstreams.a and upstreams.b, neither has a host"));
+    assert!(pair("host = \"X.example\"", "host = \"x.example\"").unwrap_err().contains("both match"));
+    assert!(pair("path_prefix = \"/p/\"", "path_prefix = \"/p\"").unwrap_err().contains("both match"));
+    assert!(pair("models = [\"m\", \"n\"]", "models = [\"o\", \"m\"]").unwrap_err().contains("both match"));
+    assert_eq!(pair("", "models = [\"m\"]"), Ok(()));
+    assert_eq!(pair("models = [\"m*\"]", "models = [\"m\"]"), Ok(()));
+}
+
+#[test]
+fn upstreams_are_held_to_their_rules() {
+    let fault = |lines: &str| faults(&format!("[upstreams.a]\n{lines}\n"), &[]).join("\n");
+    for (lines, part) in [
+        ("", "[upstreams.a] has no `url`, that setting has no default"),
+        ("url = \"ftp://a\"", "it must begin with http:// or https://"),
+        ("url = \"http://a/?q=1\"", "must not carry a query"),
+        ("url = \"http://a/#f\"", "must not carry a fragment"),
+        ("url = \"http://a:99999\"", "its port is not from 1 to 65535"),
+        ("url = \"http://a:0\"", "its port is not from 1 to 65535"),
+        ("url = \"http://a\"\nrewrite_prefix = \"/x\"", "there is no path_prefix that it could replace"),
+        ("url = \"http://a\"\npath_prefix = \"x\"", "that is not the beginning of a path"),
+        ("url = \"http://a\"\nhost = \"a:80\"", "no scheme, port, path or wildcard"),
+        ("url = \"http://a\"\nmodels = [\"a*b\"]", "a `*` stands only at the end"),
+        ("url = \"http://a\"\nmodels = [\"\"]", "in one of its entries it is empty"),
+        ("url = \"http://a\"\nprovider = \"Open AI\"", "a provider's name has small letters"),
+        ("url = \"http://a\"\nconnect_timeout = \"0s\"", "no time at all"),
+    ] {
+        assert!(fault(lines).contains(part), "{lines}: {}", fault(lines));
+    }
+    assert!(faults("[upstreams]\nurl = \"http://a\"\n", &[])[0].contains("upstreams.NAME"));
+    let good = load("[upstreams.a]\nurl = \"http://[::1]:8000/base\"\npool_idle_timeout = \"0s\"\n", &[]);
+    assert_eq!((good.settings.upstreams[0].url.host(), good.settings.upstreams[0].url.port()), ("::1", 8000));
+}
+
+#[test]
+fn no_fault_or_line_holds_a_secret() {
+    let text = r#"
+[upstreams.a]
+url = "http://user:hush@a"
+[keys.k]
+env = "sk-hush"
+[telemetry]
+endpoint = "http://me:hush@b"
+headers = { "x-api-key" = "hush\n" }
+"#;
+    let got = faults(text, &[("OTEL_EXPORTER_OTLP_HEADERS", "hush")]);
+    assert_eq!(got.len(), 4, "{got:?}");
+    assert!(!got.join("\n").contains("hush"), "{got:?}");
+
+    let text = format!("{ONE}[telemetry]\nheaders = {{ \"x-api-key\" = \"hush\" }}\n[keys.k]\nenv = \"K\"\n");
+    let loaded = load(&text, &[("K", "hush"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318")]);
+    assert!(!format!("{loaded:?}").contains("hush"));
+    assert_eq!(loaded.settings.keys[0].value.as_ref().map(Secret::expose), Some("hush"));
+}
+
+#[test]
+fn a_key_whose_variable_is_not_set_is_a_warning() {
+    let loaded = load(&format!("{ONE}[keys.k]\nenv = \"K\"\n"), &[("K", "")]);
+    assert_eq!(loaded.settings.keys[0].value, None);
+    assert_eq!(
+        loaded.warnings[0].to_string(),
+        "proxy.toml:3: keys.k.env = \"K\", that variable is not set, so requests with this key show under a hash, \
+         set K, or take the section out"
+    );
+    let twins = format!("{ONE}[keys.a]\nenv = \"A\"\n[keys.b]\nenv = \"B\"\n");
+    assert!(faults(&twins, &[("A", "same"), ("B", "same")])[0].contains("both variables hold the same key"));
+}
+
+#[test]
+fn listeners_must_not_share_an_address() {
+    let same = |port| format!("{ONE}[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:{port}\"\n");
+    assert!(faults(&same(9), &[])[0].contains("two listeners cannot share one address"));
+    assert!(sources(&same(0), &[]).load().is_ok());
+    assert!(sources(&same(9), &[("LIMPID_ADMIN__ENABLED", "false")]).load().is_ok());
+}
+
+#[test]
+fn standard_variables_hold_where_the_file_is_silent() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:9/in"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-a=1,x-b=a%20b"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_SERVICE_NAME", "edge"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=no,zone=z1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "99"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ];
+    let loaded = load(ONE, &env);
+    assert_eq!(loaded.warnings, []);
+    let t = &loaded.settings.telemetry;
+    let (traces, metrics) = (t.traces.as_ref().unwrap(), t.metrics.as_ref().unwrap());
+    assert_eq!((traces.endpoint.as_str(), traces.protocol), ("http://t:9/in", Protocol::HttpProtobuf));
+    assert_eq!((metrics.endpoint.as_str(), metrics.protocol), ("http://c:4318/", Protocol::Grpc));
+    assert_eq!(traces.headers.get("x-b").map(Secret::expose), Some("a b"));
+    assert_eq!((traces.timeout, t.metric_interval), (Duration::from_millis(2500), Duration::from_secs(5)));
+    assert_eq!((&*t.service_name, t.span_queue, t.sample_ratio), ("edge", 99, 0.25));
+    assert_eq!(t.resource.get("zone").map(|z| &**z), Some("z1"));
+    assert_eq!(origin(&loaded, "telemetry", "timeout"), "OTEL_EXPORTER_OTLP_TIMEOUT");
+
+    let file = format!("{ONE}[telemetry]\nendpoint = \"http://f:1\"\nprotocol = \"http/protobuf\"\ntimeout = \"1s\"\n");
+    let t = load(&file, &env).settings.telemetry;
+    assert_eq!(t.traces.as_ref().unwrap().endpoint, "http://f:1/v1/traces");
+    assert_eq!(t.metrics.as_ref().unwrap().endpoint, "http://f:1/v1/metrics");
+    assert_eq!(t.metrics.unwrap().timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn standard_variables_that_limpid_cannot_use_are_warnings() {
+    let loaded = load(
+        ONE,
+        &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:1/v1/metrics"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_SERVICE_NAME", " "),
+        ],
+    );
+    let warned: Vec<_> = loaded.warnings.iter().map(|w| w.at.to_string()).collect();
+    assert_eq!(warned, ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
+    let t = &loaded.settings.telemetry;
+    assert_eq!((t.traces.as_ref(), &*t.service_name), (None, "limpid"));
+    assert_eq!(t.metrics.as_ref().map(|m| m.endpoint.as_str()), Some("http://m:1/v1/metrics"));
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let missing = std::env::temp_dir().join("limpid-no-such-file.toml");
+    let faults = Sources::gather(Some(&missing), Env::new(), Flags::default()).unwrap_err();
+    assert!(faults.to_string().contains("limpid-no-such-file.toml:1: the settings file cannot be read"), "{faults}");
+}

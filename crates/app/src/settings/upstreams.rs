@@ -1,0 +1,190 @@
+//! `[upstreams.NAME]`: the backends, and which requests each serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_route::{Match, ModelPattern, Target, TargetError};
+
+use super::faults::Origin;
+use super::kinds::Kind;
+use super::reader::{Checked, Reader, Refused, positive};
+
+/// A backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name in records, labels and variables: letters, digits, `-`, `_` and `.`, at most 64.
+    pub name: Arc<str>,
+    /// `http://` or `https://`, a host, and a base path if the API has one before `/v1`. No default.
+    pub url: Target,
+    /// `gen_ai.provider.name`. Default: by the URL's host, else `custom`. It chooses the prices.
+    pub provider: Arc<str>,
+    /// A label for where it stands. Default: absent.
+    pub region: Option<Arc<str>>,
+    /// Which requests it serves: `host` (the request's `Host` without port), `path_prefix` and `models` (names, or
+    /// beginnings with a trailing `*`). Default: all that no other upstream matches.
+    pub serves: Match,
+    /// What stands in place of `path_prefix` on the way up. Default: absent, the path goes as it came.
+    pub rewrite_prefix: Option<String>,
+    /// How long a connection may take to come up, TLS included. Default 5 s. Then the client gets 504.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Default 4 s: below the 5 s after which uvicorn (vLLM, SGLang) closes,
+    /// for a request that meets a closing connection fails. `0s` keeps none.
+    pub pool_idle_timeout: Duration,
+    /// How many unused connections are kept. Default 256. Running requests have no limit here.
+    pub max_idle_connections: usize,
+    /// Where the section stands.
+    pub(super) at: Origin,
+}
+
+impl Upstream {
+    /// `None` after a fault in the name or URL.
+    pub(super) fn read(name: &str, mut r: Reader<'_>) -> Option<Upstream> {
+        let at = r.origin();
+        let named = good_name(name);
+        if !named {
+            let why = "a name has letters, digits, `-`, `_` and `.`, at most 64 of them";
+            r.fault(at.clone(), format!("upstream {name:?}"), why, "choose a name such as vllm-a");
+        }
+        let url: Option<Arc<str>> = r.required("url", "write url = \"http://127.0.0.1:8000\"", good_url);
+        let url = url.and_then(|text| Target::parse(&text).ok());
+        let by_host = match url.as_ref().and_then(|u| provider_of(u.host())) {
+            Some(known) => (Arc::from(known), Origin::Derived("by the URL's host")),
+            None => (Arc::from("custom"), Origin::Default),
+        };
+        let provider = r.value_or("provider", by_host, good_provider);
+        let region = r.optional("region", |_| Ok(()));
+        let serves = Match {
+            host: r.optional("host", good_host).map(|h: Arc<str>| h.to_ascii_lowercase()),
+            path_prefix: r.optional("path_prefix", good_prefix).map(|p: Arc<str>| p.to_string()),
+            models: r.value_if("models", Vec::new(), good_models).iter().map(|m| ModelPattern::parse(m)).collect(),
+        };
+        let rewrite = r.optional_or("rewrite_prefix", None, good_prefix);
+        if let (Some((prefix, at)), None) = (&rewrite, &serves.path_prefix) {
+            let what = format!("upstreams.{name}.rewrite_prefix = {}", prefix.show());
+            r.fault(
+                at.clone(),
+                what,
+                "there is no path_prefix that it could replace",
+                "add path_prefix, or take it out",
+            );
+        }
+        let upstream = Upstream {
+            name: Arc::from(name),
+            url: url?,
+            provider,
+            region,
+            serves,
+            rewrite_prefix: rewrite.map(|(p, _): (Arc<str>, _)| p.to_string()),
+            connect_timeout: r.value_if("connect_timeout", Duration::from_secs(5), positive),
+            pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
+            max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
+            at,
+        };
+        r.finish();
+        named.then_some(upstream)
+    }
+
+    /// Whether it takes what no other upstream matches.
+    pub fn is_default(&self) -> bool {
+        self.serves == Match::default()
+    }
+}
+
+/// Refuses upstreams that match the same requests: which one serves would be chance.
+pub(super) fn refuse_twins(upstreams: &[Upstream], r: &mut Reader<'_>) {
+    for (i, upstream) in upstreams.iter().enumerate() {
+        let Some(twin) = upstreams.iter().take(i).find(|other| overlap(&other.serves, &upstream.serves)) else {
+            continue;
+        };
+        let what = format!("upstreams.{} and upstreams.{}", twin.name, upstream.name);
+        let (why, mend) = if upstream.is_default() {
+            ("neither has a host, path_prefix or models, and only one can serve the rest", "give one of them a match")
+        } else {
+            ("both match the same requests", "make host, path_prefix or models differ")
+        };
+        r.fault(upstream.at.clone(), what, why, mend);
+    }
+}
+
+fn overlap(a: &Match, b: &Match) -> bool {
+    let prefix = |m: &Match| m.path_prefix.as_deref().map(|p| p.trim_end_matches('/').to_owned());
+    let models = a.models.is_empty() && b.models.is_empty() || a.models.iter().any(|m| b.models.contains(m));
+    a.host == b.host && prefix(a) == prefix(b) && models
+}
+
+/// The provider that a public API's host belongs to.
+fn provider_of(host: &str) -> Option<&'static str> {
+    let host = host.to_ascii_lowercase();
+    Some(match host.as_str() {
+        "api.openai.com" => "openai",
+        "api.anthropic.com" => "anthropic",
+        "openrouter.ai" => "openrouter",
+        "api.groq.com" => "groq",
+        "api.deepseek.com" => "deepseek",
+        "api.mistral.ai" => "mistral_ai",
+        "generativelanguage.googleapis.com" => "gcp.gemini",
+        azure if azure.ends_with(".openai.azure.com") => "azure.ai.openai",
+        _ => return None,
+    })
+}
+
+fn good_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(good)
+}
+
+/// Also the rule of `--upstream`.
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
+    let target = Target::parse(text).map_err(|e| match e {
+        TargetError::Invalid(_) => "it is not a URL".to_owned(),
+        other => format!("it {other}"),
+    })?;
+    if text.contains('#') {
+        return Err("it must not carry a fragment".to_owned());
+    }
+    // http's parser lets a port through that is none.
+    let origin = target.origin();
+    let port = origin.rsplit_once(':').map(|(_, port)| port).filter(|p| !p.starts_with('/') && !p.ends_with(']'));
+    match port.map(str::parse::<u16>) {
+        None | Some(Ok(1..)) => Ok(()),
+        Some(_) => Err("its port is not from 1 to 65535".to_owned()),
+    }
+}
+
+fn good_url(text: &Arc<str>) -> Checked {
+    check_url(text).map_err(|why| Refused::new(why, "write a URL such as \"http://127.0.0.1:8000\""))
+}
+
+fn good_provider(name: &Arc<str>) -> Checked {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+    if name.len() <= 64 && name.bytes().all(good) {
+        return Ok(());
+    }
+    Err(Refused::new("a provider's name has small letters, digits, `.`, `_` and `-`", "write a name such as \"vllm\""))
+}
+
+fn good_host(host: &Arc<str>) -> Checked {
+    // An IPv6 address stands in brackets in `Host`, and so here.
+    let bare = host.starts_with('[') && host.ends_with(']') || !host.contains(':');
+    if bare && !host.contains(['/', '*', ' ', '@', '?']) {
+        return Ok(());
+    }
+    Err(Refused::new("a host has no scheme, port, path or wildcard", "write a host such as \"llm.example.com\""))
+}
+
+fn good_prefix(prefix: &Arc<str>) -> Checked {
+    let plain = prefix.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if prefix.starts_with('/') && plain {
+        return Ok(());
+    }
+    Err(Refused::new("that is not the beginning of a path", "write a path such as \"/openai\""))
+}
+
+fn good_models(models: &Vec<Arc<str>>) -> Checked {
+    match models.iter().find(|m| m.strip_suffix('*').unwrap_or(m).contains('*')) {
+        None => Ok(()),
+        Some(_) => {
+            Err(Refused::new("a `*` stands only at the end", "write exact names, or beginnings such as \"gpt-*\""))
+        }
+    }
+}
