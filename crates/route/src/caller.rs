@@ -1,11 +1,11 @@
 //! Who is asking: the key's name, and what the `x-limpid-*` fields say.
 //!
 //! An API key is a secret, so no part of it is kept. A key that the settings name is known by that name; another by
-//! `k-` and 8 hexadecimal digits of its SipHash-2-4 under a secret of this installation. With that secret set, the
-//! digits stay the same from one start to the next; without the secret they cannot be traced back to the key.
+//! `k-` and 8 hexadecimal digits of its SipHash-2-4 under a secret. A secret from the settings keeps the digits the same
+//! from one start to the next; without one they hold until the process ends. Nobody can get a key back from them.
 
 use std::collections::HashMap;
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use limpid_core::{Caller, TraceParent};
@@ -34,9 +34,21 @@ struct NamedKey {
 }
 
 impl KeyNames {
-    /// No keys are named yet; `secret` makes hashes of unnamed keys this installation's own.
-    pub fn new(secret: [u8; 16]) -> KeyNames {
-        KeyNames { named: HashMap::new(), secret }
+    /// No keys are named yet. Hashes of unnamed keys stay the same wherever the same secret is set.
+    pub fn with_secret(secret: &str) -> KeyNames {
+        let half = |n| {
+            let mut hasher = SipHasher24::new_with_keys(0, n);
+            hasher.write(secret.as_bytes());
+            u128::from(hasher.finish())
+        };
+        KeyNames { named: HashMap::new(), secret: (half(0) << 64 | half(1)).to_ne_bytes() }
+    }
+
+    /// No keys are named yet. Hashes of unnamed keys are of use until the process ends, and then mean nothing.
+    pub fn of_this_start() -> KeyNames {
+        let random = RandomState::new();
+        let secret = u128::from(random.hash_one(0)) << 64 | u128::from(random.hash_one(1));
+        KeyNames { named: HashMap::new(), secret: secret.to_ne_bytes() }
     }
 
     /// Names a key, and the project of its requests unless they name one themselves.
@@ -83,7 +95,7 @@ fn key_of(fields: &HeaderMap) -> Option<&str> {
 fn text(fields: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {
     let value = fields.get(name)?.to_str().ok()?;
     let end = value.len().min(MAX_FIELD);
-    Some(value[..end].into()).filter(|v: &Box<str>| !v.is_empty())
+    (end > 0).then(|| value[..end].into())
 }
 
 /// W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`; later versions may append fields.
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_named_key_has_its_name_and_project() {
-        let mut names = KeyNames::new([7; 16]);
+        let mut names = KeyNames::with_secret("s");
         names.name("sk-secret".into(), "team-a", Some("search"));
         for f in [[("authorization", "Bearer sk-secret")], [("x-api-key", "sk-secret")], [("api-key", "sk-secret")]] {
             let caller = names.identify(&fields(&f));
@@ -128,12 +140,13 @@ mod tests {
     #[test]
     fn an_unnamed_key_is_a_keyed_hash_and_nothing_of_it_is_kept() {
         let f = fields(&[("authorization", "Bearer sk-canary")]);
-        let a = KeyNames::new([1; 16]).identify(&f);
-        let b = KeyNames::new([2; 16]).identify(&f);
+        let a = KeyNames::with_secret("a").identify(&f);
+        let b = KeyNames::with_secret("b").identify(&f);
         assert_ne!(a.key, b.key);
         assert!(!format!("{a:?}").contains("canary"));
         assert_eq!(a.key.as_deref().map(str::len), Some(10));
-        assert_eq!(KeyNames::new([1; 16]).identify(&fields(&[])).key, None);
+        assert_eq!(KeyNames::with_secret("a").identify(&f).key, a.key);
+        assert_eq!(KeyNames::of_this_start().identify(&fields(&[])).key, None);
     }
 
     #[test]
