@@ -1,0 +1,82 @@
+//! From counts and prices to money.
+//!
+//! Each token is billed once, in its most specific priced unit: a unit's share is its count less the shares of every
+//! priced unit that is a part of it. So cached input is taken out of input only where cached input has a price of its
+//! own; else it costs what input costs. Where a share would be negative the usage contradicts itself and there is no
+//! price. (The rule is genai-prices' `decompose`.)
+//!
+//! All arithmetic is on integers: counts times pico-dollars per million in 128 bits, one half-up rounding for each part.
+
+use limpid_core::{PicoUsd, PricePart, Usage};
+
+use super::Unpriced;
+use super::entry::UnitPrice;
+use super::units::Unit;
+
+const MILLION: u128 = 1_000_000;
+
+/// The parts of the bill, most specific first, without those of no units.
+pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<PricePart>, Unpriced> {
+    check_counts(prices, usage)?;
+    let input_tokens = usage.input_tokens.unwrap_or(0);
+    let mut shares: Vec<(Unit, u64)> = Vec::with_capacity(prices.len());
+    let mut parts = Vec::with_capacity(prices.len());
+    for price in prices {
+        let inner = shares.iter().filter(|(unit, _)| unit.is_part_of(price.unit));
+        let inner = inner.fold(0u128, |sum, (_, units)| sum + u128::from(*units));
+        let units = u128::from(count(price.unit, usage)?).checked_sub(inner).ok_or(Unpriced::InconsistentUsage)?;
+        let units = u64::try_from(units).map_err(|_| Unpriced::InconsistentUsage)?;
+        shares.push((price.unit, units));
+        if units > 0 {
+            let per_million = price.per_million(input_tokens);
+            parts.push(PricePart { name: price.unit.name(), units, per_million, usd: cost(units, per_million)? });
+        }
+    }
+    Ok(parts)
+}
+
+/// The sum of the parts.
+pub(super) fn total(parts: &[PricePart]) -> Result<PicoUsd, Unpriced> {
+    parts.iter().try_fold(0u64, |sum, p| sum.checked_add(p.usd.0)).map(PicoUsd).ok_or(Unpriced::OutOfRange)
+}
+
+fn cost(units: u64, per_million: PicoUsd) -> Result<PicoUsd, Unpriced> {
+    let pico = u128::from(units) * u128::from(per_million.0) + MILLION / 2;
+    u64::try_from(pico / MILLION).map(PicoUsd).map_err(|_| Unpriced::OutOfRange)
+}
+
+/// Whether every token has a price, and every price its count.
+fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<(), Unpriced> {
+    if !Unit::ALL.iter().any(|u| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0)) {
+        return Err(Unpriced::NoUsage);
+    }
+    if prices.is_empty() {
+        return Err(Unpriced::NoPrice);
+    }
+    for total in [Unit::Input, Unit::Output] {
+        match (prices.iter().find(|p| p.unit == total), total.count(usage)) {
+            (None, Some(n)) if n > 0 => return Err(Unpriced::NoPrice),
+            (Some(price), None) if price.per_million(u64::MAX) != PicoUsd(0) || price.base != PicoUsd(0) => {
+                return Err(Unpriced::PartialUsage);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How many of a priced unit there are. One that the usage does not tell counts 0, unless what it does tell shows that
+/// there were some: then the usage cannot be split.
+fn count(unit: Unit, usage: &Usage) -> Result<u64, Unpriced> {
+    if let Some(n) = unit.count(usage) {
+        return Ok(n);
+    }
+    let told = || Unit::ALL.iter().filter(|u| u.count(usage).is_some_and(|n| n > 0));
+    if told().any(|part| part.is_part_of(unit)) {
+        return Err(Unpriced::InconsistentUsage);
+    }
+    if told().any(|a| told().any(|b| unit.is_overlap_of(*a, *b))) {
+        return Err(Unpriced::AmbiguousUsage);
+    }
+    Ok(0)
+}

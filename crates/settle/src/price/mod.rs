@@ -1,0 +1,91 @@
+//! What an exchange costs.
+//!
+//! Three sources, in this order: what the provider's reply says it charged; (an operator's own prices would come here;)
+//! the embedded catalogue. A price that is not known is absent with a reason, never zero: zero is what a free model
+//! costs.
+//!
+//! The catalogue prices tokens and requests. What a reply's usage does not count (web searches, seconds of audio,
+//! pages) is billed by the provider and not seen here, so the price of an exchange that used such tools is that of its
+//! tokens.
+
+mod catalogue;
+mod compute;
+mod entry;
+mod matching;
+mod parse;
+mod similar;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use limpid_core::{Price, PriceSource};
+
+pub use catalogue::Catalogue;
+pub use entry::{Entry, PriceSet, UnitPrice, When};
+pub use parse::BadLine;
+
+use crate::Evidence;
+use crate::outcome::Progress;
+
+/// Why there is no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unpriced {
+    /// No entry for that model of that provider; or no model's name.
+    UnknownModel,
+    /// The usage has no tokens.
+    NoUsage,
+    /// The usage lacks the input or the output, or was still running when the reply broke off: half a price is none.
+    PartialUsage,
+    /// The usage contradicts itself: more cached tokens than input.
+    InconsistentUsage,
+    /// The usage does not tell how tokens of two kinds overlap (cached and audio), and both have prices.
+    AmbiguousUsage,
+    /// The entry has no price for these tokens.
+    NoPrice,
+    /// More than 18 million dollars.
+    OutOfRange,
+}
+
+impl Unpriced {
+    /// The record's `unpriced` and the label of `limpid.unpriced`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unpriced::UnknownModel => "unknown_model",
+            Unpriced::NoUsage => "no_usage",
+            Unpriced::PartialUsage => "partial_usage",
+            Unpriced::InconsistentUsage => "inconsistent_usage",
+            Unpriced::AmbiguousUsage => "ambiguous_usage",
+            Unpriced::NoPrice => "no_price",
+            Unpriced::OutOfRange => "out_of_range",
+        }
+    }
+}
+
+impl std::fmt::Display for Unpriced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The price of an exchange, or why there is none. `None` where there was neither a usage nor a reported price: that is
+/// no unpriced usage.
+pub(crate) fn settle(catalogue: &Catalogue, e: &Evidence<'_>) -> Option<Result<Price, Unpriced>> {
+    if let Some(usd) = e.observation.reported_cost {
+        return Some(Ok(Price { usd, source: PriceSource::Reported, matched: None, table: None, parts: Vec::new() }));
+    }
+    let usage = e.observation.usage.as_ref()?;
+    let tier = e.observation.service_tier.as_deref().or(e.request.service_tier.as_deref());
+    let by_name = |model| catalogue.price(e.provider, model, usage, e.started_at, tier);
+    let names = [e.observation.model.as_deref(), e.request.model.as_deref()];
+    let mut priced = Err(Unpriced::UnknownModel);
+    for name in names.into_iter().flatten() {
+        priced = by_name(name);
+        if priced != Err(Unpriced::UnknownModel) {
+            break;
+        }
+    }
+    // A stream tells its final counts with or after its finish. Before that they are a start's or a moment's.
+    let still_running = e.observation.streamed && Progress::of(e) == Progress::Running;
+    Some(priced.and_then(|price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(price) }))
+}

@@ -1,0 +1,144 @@
+//! The units that are billed, and which of them is a part of which.
+//!
+//! A unit is a set of dimensions, as in genai-prices' registry: cached audio input is input, cached and audio. A unit
+//! with more dimensions is a part of each unit with some of them, so `input` holds every other kind of input. This is
+//! what lets one rule take any number of special prices out of a total (see `compute`).
+
+use limpid_core::Usage;
+
+const INPUT: u8 = 1;
+const OUTPUT: u8 = 2;
+const AUDIO: u8 = 1;
+const IMAGE: u8 = 2;
+const VIDEO: u8 = 3;
+const CACHE_READ: u8 = 1;
+const CACHE_WRITE: u8 = 2;
+const REASONING: u8 = 3;
+const CITATION: u8 = 4;
+const ONE_HOUR: u8 = 1;
+
+/// Direction, modality, token type, cache lifetime; 0 where the unit does not say.
+type Dimensions = [u8; 4];
+
+macro_rules! units {
+    ($($variant:ident = $name:literal, $dimensions:expr;)+) => {
+        /// A billed unit.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Unit { $($variant),+ }
+
+        impl Unit {
+            pub(crate) const ALL: &'static [Unit] = &[$(Unit::$variant),+];
+
+            /// The name in the catalogue and of the price's part.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Unit::$variant => $name),+ }
+            }
+
+            const fn dimensions(self) -> Dimensions {
+                match self { $(Unit::$variant => $dimensions),+ }
+            }
+        }
+    };
+}
+
+units! {
+    Input = "input", [INPUT, 0, 0, 0];
+    CachedInput = "cached_input", [INPUT, 0, CACHE_READ, 0];
+    CacheWriteInput = "cache_write_input", [INPUT, 0, CACHE_WRITE, 0];
+    CacheWrite1hInput = "cache_write_1h_input", [INPUT, 0, CACHE_WRITE, ONE_HOUR];
+    AudioInput = "audio_input", [INPUT, AUDIO, 0, 0];
+    CachedAudioInput = "cached_audio_input", [INPUT, AUDIO, CACHE_READ, 0];
+    ImageInput = "image_input", [INPUT, IMAGE, 0, 0];
+    CachedImageInput = "cached_image_input", [INPUT, IMAGE, CACHE_READ, 0];
+    VideoInput = "video_input", [INPUT, VIDEO, 0, 0];
+    Output = "output", [OUTPUT, 0, 0, 0];
+    ReasoningOutput = "reasoning_output", [OUTPUT, 0, REASONING, 0];
+    CitationOutput = "citation_output", [OUTPUT, 0, CITATION, 0];
+    AudioOutput = "audio_output", [OUTPUT, AUDIO, 0, 0];
+    ImageOutput = "image_output", [OUTPUT, IMAGE, 0, 0];
+    VideoOutput = "video_output", [OUTPUT, VIDEO, 0, 0];
+    Request = "request", [0, 0, 0, 0];
+}
+
+impl Unit {
+    pub(crate) fn from_name(name: &str) -> Option<Unit> {
+        Unit::ALL.iter().copied().find(|u| u.name() == name)
+    }
+
+    /// How many dimensions it names.
+    pub(crate) fn specificity(self) -> usize {
+        self.dimensions().iter().filter(|d| **d != 0).count()
+    }
+
+    /// Whether `self` is a proper part of `whole`.
+    pub(crate) fn is_part_of(self, whole: Unit) -> bool {
+        // A request is no token, so neither whole nor part.
+        self != whole
+            && whole != Unit::Request
+            && self.dimensions().iter().zip(whole.dimensions()).all(|(mine, theirs)| theirs == 0 || *mine == theirs)
+    }
+
+    /// Whether `self` is exactly what two units that overlap have in common: cached audio, of cached and of audio.
+    pub(crate) fn is_overlap_of(self, a: Unit, b: Unit) -> bool {
+        self != a && self != b && self.is_part_of(a) && self.is_part_of(b) && {
+            let mut both = a.dimensions();
+            for (mine, theirs) in both.iter_mut().zip(b.dimensions()) {
+                *mine = (*mine).max(theirs);
+            }
+            both == self.dimensions()
+        }
+    }
+
+    /// How many of it the usage tells. `None` where the usage does not say, or has no member for it.
+    pub(crate) fn count(self, usage: &Usage) -> Option<u64> {
+        match self {
+            Unit::Input => usage.input_tokens,
+            Unit::CachedInput => usage.cached_input_tokens,
+            Unit::CacheWriteInput => usage.cache_write_input_tokens,
+            Unit::CacheWrite1hInput => usage.cache_write_1h_input_tokens,
+            Unit::AudioInput => usage.audio_input_tokens,
+            Unit::ImageInput => usage.image_input_tokens,
+            Unit::Output => usage.output_tokens,
+            Unit::ReasoningOutput => usage.reasoning_output_tokens,
+            Unit::AudioOutput => usage.audio_output_tokens,
+            Unit::CachedAudioInput
+            | Unit::CachedImageInput
+            | Unit::VideoInput
+            | Unit::CitationOutput
+            | Unit::ImageOutput
+            | Unit::VideoOutput => None,
+            Unit::Request => Some(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for unit in Unit::ALL {
+            assert_eq!(Unit::from_name(unit.name()), Some(*unit));
+        }
+    }
+
+    #[test]
+    fn parts_follow_from_the_dimensions() {
+        for (part, whole, holds) in [
+            (Unit::CacheWrite1hInput, Unit::CacheWriteInput, true),
+            (Unit::CacheWrite1hInput, Unit::Input, true),
+            (Unit::CacheWriteInput, Unit::CacheWrite1hInput, false),
+            (Unit::CachedAudioInput, Unit::AudioInput, true),
+            (Unit::ReasoningOutput, Unit::Input, false),
+            (Unit::Input, Unit::Input, false),
+            (Unit::Input, Unit::Request, false),
+            (Unit::Request, Unit::Input, false),
+        ] {
+            assert_eq!(part.is_part_of(whole), holds, "{part:?} of {whole:?}");
+        }
+        assert!(Unit::CachedAudioInput.is_overlap_of(Unit::CachedInput, Unit::AudioInput));
+        assert!(!Unit::CachedImageInput.is_overlap_of(Unit::CachedInput, Unit::AudioInput));
+        assert!(!Unit::CacheWrite1hInput.is_overlap_of(Unit::CacheWriteInput, Unit::Input));
+    }
+}
