@@ -1,1 +1,34 @@
-//! The relay: the only crate that touches a client's bytes.
+//! The relay: the only room that touches a client's bytes.
+//!
+//! Read [`life`] first: it is the life of a request on one page, one call a stage. The other modules are the stages:
+//!
+//! | module | stage |
+//! |---|---|
+//! | `server` | accepts connections, serves them, drains them |
+//! | `life` | one request from its head to the hand-over of its body |
+//! | `headers` | what a proxy must take off, in both directions |
+//! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
+//! | `forward`, `pool`, `connect` | the upstream's connection and its response head |
+//! | `response_body` | the upstream's body on its way down, looked at in passing |
+//! | `exchange` | what is known of the exchange; settles it on every ending |
+//! | `reply` | what limpid itself answers |
+//!
+//! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
+
+mod connect;
+mod exchange;
+mod forward;
+mod headers;
+mod ids;
+mod life;
+mod model_peek;
+mod pool;
+mod reply;
+mod request_body;
+mod response_body;
+mod server;
+mod shared;
+
+pub use connect::TrustError;
+pub use server::{Drained, Proxy};
+pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};

@@ -1,0 +1,137 @@
+//! What a proxy must take off a message, and nothing more (RFC 9110 §7.6.1).
+//!
+//! Fields are carried over in their order into a new map, because removing from a `HeaderMap` shuffles the rest. hyper
+//! keeps the case of names on both legs. `HeaderMap` groups repeated fields of one name behind its first; their order
+//! among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
+//!
+//! `Transfer-Encoding: chunked` is hop-by-hop too, but hyper frames the next hop the same way where it can, so the
+//! field stays in its place on an HTTP/1.1 hop; hyper would add it anyway, at the end and in lower case.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{StatusCode, Version};
+use limpid_route::LIMPID_FIELDS;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// The request's fields as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own fields are read and
+/// gone.
+pub(crate) fn request(fields: &HeaderMap, host: &HeaderValue) -> HeaderMap {
+    let mut out = carry_over(fields, true, |name| LIMPID_FIELDS.contains(name));
+    match out.get_mut(HOST) {
+        Some(value) => *value = host.clone(),
+        None => {
+            out.insert(HOST, host.clone());
+        }
+    }
+    out
+}
+
+/// The response's fields as they go to a client that speaks `version`.
+pub(crate) fn response(fields: &HeaderMap, status: StatusCode, version: Version) -> HeaderMap {
+    // A reply to HEAD, a 204 or 304 may announce the length of what it does not carry; hyper keeps that as it is.
+    let may_chunk = version == Version::HTTP_11 && status != StatusCode::NO_CONTENT;
+    carry_over(fields, may_chunk, |_| false)
+}
+
+fn carry_over(fields: &HeaderMap, keep_chunked: bool, own: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let named = named_by_connection(fields);
+    let chunked = keep_chunked && is_plain_chunked(fields);
+    let mut out = HeaderMap::with_capacity(fields.keys_len() + 1);
+    for (name, value) in fields {
+        let hop_by_hop = match *name {
+            TRANSFER_ENCODING => !chunked,
+            CONTENT_LENGTH | HOST => false,
+            _ => is_hop_by_hop(name) || named.iter().any(|n| name.as_str().eq_ignore_ascii_case(n)),
+        };
+        if !hop_by_hop && !own(name) {
+            out.append(name.clone(), value.clone());
+        }
+    }
+    out
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE].contains(name)
+}
+
+fn is_plain_chunked(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    matches!((codings.next(), codings.next()), (Some(v), None) if v.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && !fields.contains_key(CONTENT_LENGTH)
+}
+
+/// The names that `Connection` lists. Framing and `Host` are not for a sender to remove, whatever it lists.
+fn named_by_connection(fields: &HeaderMap) -> Vec<&str> {
+    fields
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(str::trim)
+        .filter(|n| !n.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    fn lines(map: &HeaderMap) -> Vec<String> {
+        map.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_request_loses_hop_by_hop_and_limpids_own_fields_and_keeps_the_order() {
+        let sent = fields(&[
+            ("accept", "a"),
+            ("host", "limpid:4800"),
+            ("connection", "keep-alive, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("te", "trailers"),
+            ("x-limpid-user", "u"),
+            ("x-limpid-unknown", "stays"),
+            ("transfer-encoding", "chunked"),
+            ("authorization", "Bearer k"),
+        ]);
+        let out = request(&sent, &HeaderValue::from_static("up:1"));
+        assert_eq!(
+            lines(&out),
+            [
+                "accept: a",
+                "host: up:1",
+                "x-limpid-unknown: stays",
+                "transfer-encoding: chunked",
+                "authorization: Bearer k"
+            ]
+        );
+    }
+
+    #[test]
+    fn connection_cannot_take_away_the_framing() {
+        let sent = fields(&[("connection", "content-length, host"), ("content-length", "3"), ("host", "h")]);
+        let out = request(&sent, &HeaderValue::from_static("up"));
+        assert_eq!(lines(&out), ["content-length: 3", "host: up"]);
+    }
+
+    #[test]
+    fn a_response_keeps_repeated_fields_and_chunked_only_for_http_1_1() {
+        let sent = fields(&[
+            ("server", "x"),
+            ("set-cookie", "a"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"),
+            ("set-cookie", "b"),
+        ]);
+        let out = response(&sent, StatusCode::OK, Version::HTTP_11);
+        assert_eq!(lines(&out), ["server: x", "set-cookie: a", "set-cookie: b", "transfer-encoding: chunked"]);
+        let out = response(&sent, StatusCode::OK, Version::HTTP_2);
+        assert_eq!(lines(&out), ["server: x", "set-cookie: a", "set-cookie: b"]);
+    }
+}

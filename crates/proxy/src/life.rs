@@ -1,0 +1,114 @@
+//! The life of a request, on one page.
+//!
+//! ```text
+//! arrive → route → forward ───────────── frames, untouched ─────────────▶ client
+//!                                 │ each frame, by reference, with its time
+//!                                 ▼
+//!                              observe → settle → one record, on every ending
+//! ```
+//!
+//! If the client goes away, hyper drops the future of [`live`] or the body that it returned, whichever there is. With
+//! it go the lease (the upstream's connection closes at once, which cancels its work) and the exchange (which settles
+//! as `client_gone`). No other code deals with cancellation.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use limpid_core::RelayFailure;
+use limpid_route::{Subject, classify};
+
+use crate::exchange::{Arrival, Exchange};
+use crate::pool::Lease;
+use crate::request_body::{RequestBody, RequestTap};
+use crate::response_body::{RelayedBody, ResponseBody};
+use crate::shared::{Shared, Upstream};
+use crate::{forward, headers, model_peek, reply};
+
+/// One request, from its head to the hand-over of the response's body.
+pub(crate) async fn live(shared: Arc<Shared>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let version = request.version();
+    let (mut exchange, request) = arrive(&shared, request);
+
+    // The settings alone decide where it goes; the model is looked for only if some route asks for one.
+    let (upstream, request) = match route(&shared, request).await {
+        Ok(chosen) => chosen,
+        Err(failure) => return reply::answer(exchange, failure),
+    };
+    exchange.routed(&upstream.info);
+
+    // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
+    let relayed = match for_upstream(upstream, request) {
+        Ok(request) => forward::forward(&shared, upstream, request, &mut exchange).await,
+        Err(failure) => Err(failure),
+    };
+    match relayed {
+        Ok((response, lease)) => for_client(&shared, response, lease, exchange, version),
+        Err(failure) => reply::answer(exchange, failure),
+    }
+}
+
+/// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
+fn arrive(shared: &Arc<Shared>, request: Request<Incoming>) -> (Exchange, Request<RequestBody>) {
+    let tap = RequestTap::new(shared.observe.enabled.then_some(shared.observe.request_bytes));
+    let (parts, body) = request.into_parts();
+    let arrival = Arrival {
+        endpoint: classify(&parts.method, parts.uri.path()),
+        method: parts.method.clone(),
+        path: parts.uri.path().into(),
+        caller: shared.keys.identify(&parts.headers),
+    };
+    let exchange = Exchange::begin(Arc::clone(shared), arrival, Arc::clone(&tap));
+    (exchange, Request::from_parts(parts, RequestBody::new(body, tap)))
+}
+
+/// Chooses the upstream.
+async fn route(
+    shared: &Shared,
+    mut request: Request<RequestBody>,
+) -> Result<(&Upstream, Request<RequestBody>), RelayFailure> {
+    let (uri, fields) = (request.uri().clone(), request.headers());
+    let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(fields, &HOST)).map(str::to_owned);
+    let mut subject = Subject { host: host.as_deref(), path: uri.path(), model: None };
+    let facts =
+        if shared.routes.needs_model(subject) { model_peek::peek(request.body_mut()).await } else { <_>::default() };
+    subject.model = facts.model.as_deref();
+    let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));
+    Ok((chosen.ok_or(RelayFailure::NoRoute)?, request))
+}
+
+/// The request as the upstream gets it. `parts.extensions` carry the case of the fields' names.
+fn for_upstream(upstream: &Upstream, request: Request<RequestBody>) -> Result<Request<RequestBody>, RelayFailure> {
+    let (mut parts, body) = request.into_parts();
+    let asked = parts.uri.path_and_query().ok_or(RelayFailure::BadRequest)?;
+    let path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
+    parts.uri = Uri::from(path);
+    parts.version = Version::HTTP_11;
+    parts.headers = headers::request(&parts.headers, upstream.target.host_field());
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The response as the client gets it. Its head goes out at once; its body is observed as it passes.
+fn for_client(
+    shared: &Shared,
+    response: Response<Incoming>,
+    lease: Lease,
+    mut exchange: Exchange,
+    version: Version,
+) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    exchange.answered(
+        parts.status.as_u16(),
+        text(&parts.headers, &CONTENT_TYPE),
+        text(&parts.headers, &CONTENT_ENCODING),
+    );
+    parts.headers = headers::response(&parts.headers, parts.status, version);
+    parts.version = version;
+    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone());
+    Response::from_parts(parts, ResponseBody::Relayed(body))
+}
+
+fn text<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    fields.get(name)?.to_str().ok()
+}

@@ -1,0 +1,133 @@
+//! The client's body on its way upstream: passed on frame by frame, looked at in passing.
+//!
+//! hyper polls it from the upstream connection's task while the exchange waits elsewhere for the response, so what is
+//! seen goes into a [`RequestTap`] that both hold. Its mutex is taken once a request frame and once at settlement,
+//! never by two at a time for longer than a scan of at most 64 KiB; the response's path has no lock at all.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use limpid_core::RequestFacts;
+use limpid_observe::RequestObserver;
+
+/// What is seen of a request's body.
+pub(crate) struct RequestTap {
+    observer: Option<Mutex<RequestObserver>>,
+    bytes: AtomicU64,
+    broken: AtomicBool,
+}
+
+impl RequestTap {
+    /// Looks at `limit` bytes, or only counts them.
+    pub(crate) fn new(limit: Option<usize>) -> Arc<RequestTap> {
+        Arc::new(RequestTap {
+            observer: limit.map(|limit| Mutex::new(RequestObserver::new(limit))),
+            bytes: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    fn saw(&self, data: &Bytes) {
+        self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        if let Some(observer) = &self.observer {
+            observer.lock().unwrap_or_else(PoisonError::into_inner).feed(data);
+        }
+    }
+
+    /// Bytes of the body so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client's body broke off.
+    pub(crate) fn broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// What the body says, as far as it was seen.
+    pub(crate) fn facts(&self) -> RequestFacts {
+        self.with(|o| o.facts().clone()).unwrap_or_default()
+    }
+
+    /// Whether `model` is known, or will never be.
+    pub(crate) fn model_settled(&self) -> bool {
+        self.with(RequestObserver::model_settled).unwrap_or(true)
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&RequestObserver) -> T) -> Option<T> {
+        Some(look(&self.observer.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// A request's body. What was read ahead to find the model comes first.
+pub(crate) struct RequestBody {
+    ahead: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
+    rest: Incoming,
+    tap: Arc<RequestTap>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(rest: Incoming, tap: Arc<RequestTap>) -> RequestBody {
+        RequestBody { ahead: VecDeque::new(), rest, tap }
+    }
+
+    pub(crate) fn tap(&self) -> &Arc<RequestTap> {
+        &self.tap
+    }
+
+    /// Reads one frame ahead, to be passed on later, a failure included. `false` where nothing can follow.
+    pub(crate) async fn read_ahead(&mut self) -> bool {
+        let polled = std::future::poll_fn(|cx| Pin::new(&mut self.rest).poll_frame(cx)).await;
+        let Some(frame) = polled else { return false };
+        let more = matches!(&frame, Ok(f) if f.is_data());
+        self.look(&frame);
+        self.ahead.push_back(frame);
+        more
+    }
+
+    fn look(&self, frame: &Result<Frame<Bytes>, hyper::Error>) {
+        match frame.as_ref().map(Frame::data_ref) {
+            Ok(Some(data)) => self.tap.saw(data),
+            Ok(None) => {}
+            Err(_) => self.tap.broken.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            return Poll::Ready(Some(frame));
+        }
+        let polled = ready!(Pin::new(&mut this.rest).poll_frame(cx));
+        if let Some(frame) = &polled {
+            this.look(frame);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let data = self.ahead.iter().filter_map(|f| f.as_ref().ok()?.data_ref());
+        let ahead = data.map(|d| d.len() as u64).sum::<u64>();
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + ahead);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
+    }
+}

@@ -1,0 +1,134 @@
+//! The upstream's body on its way to the client: each frame passed on as it is, looked at in passing.
+//!
+//! There is no task and no channel between the two connections: hyper polls this body when the client can take more,
+//! and only then is the upstream read. Back-pressure is the transport's own.
+//!
+//! **Reader lag.** After a frame is handed over, hyper writes it and polls again. If the next frame is there at once on
+//! that poll, it may have waited since the hand-over: that time is the client's (a slow reader), not the model's, and is
+//! counted as lag. If the poll has to wait for the upstream, nothing waited for the client.
+//!
+//! **Endings.** `None` or a fulfilled length is the announced end; an error is passed on as an error, so that hyper
+//! breaks the client's connection off instead of ending it cleanly; being dropped before either is the client's leaving.
+//! hyper does not poll a body again whose length is fulfilled, so that is checked after every frame.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use limpid_core::{Clock, Ending, RelayFailure, Tick};
+
+use crate::exchange::Exchange;
+use crate::pool::Lease;
+
+/// The body of a response: relayed, or limpid's own.
+pub(crate) enum ResponseBody {
+    Relayed(RelayedBody),
+    Own(Full<Bytes>),
+}
+
+/// A relayed body.
+pub(crate) struct RelayedBody {
+    upstream: Incoming,
+    exchange: Exchange,
+    lease: Option<Lease>,
+    announced_length: bool,
+    clock: Clock,
+    handed_over: Option<Tick>,
+}
+
+impl RelayedBody {
+    pub(crate) fn new(upstream: Incoming, exchange: Exchange, lease: Lease, clock: Clock) -> RelayedBody {
+        let announced_length = upstream.size_hint().exact().is_some();
+        let mut body =
+            RelayedBody { upstream, exchange, lease: Some(lease), announced_length, clock, handed_over: None };
+        body.end_if_complete();
+        body
+    }
+
+    fn end_if_complete(&mut self) {
+        if self.upstream.is_end_stream() {
+            self.end();
+        }
+    }
+
+    /// The whole body has come: the connection is free for others, the exchange is over.
+    fn end(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back(self.announced_length);
+        }
+        self.exchange.finish(Ending::End);
+    }
+
+    fn saw(&mut self, frame: &Frame<Bytes>) {
+        let at = self.clock.now();
+        let waited = self.handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then));
+        if let Some(data) = frame.data_ref() {
+            self.exchange.saw(data, at, waited);
+        }
+    }
+}
+
+impl Body for RelayedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.upstream).poll_frame(cx);
+        if polled.is_pending() {
+            this.handed_over = None;
+        }
+        let polled = ready!(polled);
+        match &polled {
+            Some(Ok(frame)) => {
+                this.saw(frame);
+                this.end_if_complete();
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the upstream broke off in mid-body");
+                this.lease = None;
+                this.exchange.failed(RelayFailure::BodyCutOff);
+                this.exchange.finish(Ending::UpstreamError);
+            }
+            None => this.end(),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upstream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.upstream.size_hint()
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            ResponseBody::Relayed(body) => Pin::new(body).poll_frame(cx),
+            ResponseBody::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ResponseBody::Relayed(body) => body.is_end_stream(),
+            ResponseBody::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ResponseBody::Relayed(body) => body.size_hint(),
+            ResponseBody::Own(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What all exchanges share: settings, clock, sink, upstreams.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
+use limpid_observe::Limits;
+use limpid_route::{KeyNames, Match, RouteTable, Target};
+use limpid_settle::Settler;
+
+use crate::connect::{Connector, TrustError};
+use crate::ids::Ids;
+use crate::pool::Pool;
+
+/// How one upstream is matched and reached.
+pub struct UpstreamConfig {
+    /// Its names, for records.
+    pub info: Arc<UpstreamInfo>,
+    /// Its base URL.
+    pub target: Target,
+    /// Which requests it serves.
+    pub matches: Match,
+    /// What stands in for the matched path prefix; `None` leaves the path as it came.
+    pub rewrite_prefix: Option<String>,
+    /// How long a connection may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Keep it below the upstream's own limit, or requests meet closing ones.
+    pub pool_idle_timeout: Duration,
+    /// How many unused connections are kept.
+    pub max_idle_connections: usize,
+}
+
+/// What the observer may look at.
+#[derive(Debug, Clone)]
+pub struct ObserveConfig {
+    /// Off: bodies pass unlooked at; records have no tokens.
+    pub enabled: bool,
+    /// Bounds on the response's copy.
+    pub limits: Limits,
+    /// How much of a request's body is looked at, bytes.
+    pub request_bytes: usize,
+}
+
+/// The data listener's limits.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// How long a client may take to send a request's head.
+    pub header_timeout: Duration,
+    /// How large a head may be, bytes.
+    pub max_head_bytes: usize,
+    /// How long streams may go on after the drain began.
+    pub drain_timeout: Duration,
+}
+
+/// Everything the relay needs.
+pub struct ProxyConfig {
+    /// The listener's limits.
+    pub server: ServerConfig,
+    /// The upstreams; the index names one in the route table.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// What the observer may look at.
+    pub observe: ObserveConfig,
+    /// Names of API keys.
+    pub keys: KeyNames,
+    /// Outcome, tokens, price.
+    pub settler: Settler,
+    /// Where records go.
+    pub sink: Arc<dyn ExchangeSink>,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// An upstream at run time.
+pub(crate) struct Upstream {
+    pub(crate) info: Arc<UpstreamInfo>,
+    pub(crate) target: Target,
+    pub(crate) rewrite: Option<(String, String)>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Upstream {
+    /// The prefix to replace and its replacement.
+    pub(crate) fn rewrite(&self) -> Option<(&str, &str)> {
+        self.rewrite.as_ref().map(|(from, to)| (from.as_str(), to.as_str()))
+    }
+}
+
+/// What all exchanges share; one `Arc` of it per exchange.
+pub(crate) struct Shared {
+    pub(crate) server: ServerConfig,
+    pub(crate) routes: RouteTable,
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) observe: ObserveConfig,
+    pub(crate) keys: KeyNames,
+    pub(crate) settler: Settler,
+    pub(crate) sink: Arc<dyn ExchangeSink>,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    /// Set when the drain's time is up: what breaks from then on is limpid's shutdown, not a client that left.
+    aborting: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
+        let ProxyConfig { server, upstreams, observe, keys, settler, sink, clock } = config;
+        let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()))?;
+        let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
+        let upstreams = upstreams.into_iter().map(|u| u.start(&connector, &clock)).collect();
+        let aborting = AtomicBool::new(false);
+        Ok(Shared { server, routes, upstreams, observe, keys, settler, sink, clock, ids: Ids::new(), aborting })
+    }
+
+    pub(crate) fn abort(&self) {
+        self.aborting.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn aborting(&self) -> bool {
+        self.aborting.load(Ordering::Acquire)
+    }
+}
+
+impl UpstreamConfig {
+    fn start(self, connector: &Connector, clock: &Clock) -> Upstream {
+        let rewrite = self.matches.path_prefix.zip(self.rewrite_prefix);
+        let rewrite = rewrite.map(|(from, to)| (from.trim_end_matches('/').to_owned(), to));
+        let pool = Pool::new(
+            connector.to(&self.target, self.connect_timeout),
+            clock.clone(),
+            self.pool_idle_timeout,
+            self.max_idle_connections,
+        );
+        Upstream { info: self.info, target: self.target, rewrite, pool }
+    }
+}
