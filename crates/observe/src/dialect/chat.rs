@@ -1,0 +1,144 @@
+//! OpenAI chat completions, streamed: `/chat/completions` of everyone.
+//!
+//! A choice begins with a chunk that has a role, and often an empty `content` or `null`; it is no token. After that, an
+//! empty `content` without a role stands for a token without text (vLLM's switch from reasoning to content, half an
+//! emoji) and counts. llama.cpp's `prompt_progress` chunks come before any token and do not.
+
+use limpid_core::{ObserverFault, RefusalKind};
+
+use super::openai::{Choice, Reply, Stream};
+use crate::json::{self, Few, Leaf, Raw};
+use crate::seen::{Output, Seen};
+
+/// A message, or what a chunk adds to it.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Message<'a> {
+    #[serde(borrow)]
+    role: Leaf<'a>,
+    content: Leaf<'a>,
+    pub(super) refusal: Leaf<'a>,
+    /// vLLM, Groq, OpenRouter, Ollama.
+    reasoning: Leaf<'a>,
+    /// DeepSeek, SGLang, llama.cpp, older vLLM.
+    reasoning_content: Leaf<'a>,
+    tool_calls: Few<ToolCall<'a>>,
+    /// The tool calls of 2023.
+    function_call: Option<Call<'a>>,
+    audio: Option<Audio<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Option<Call<'a>>,
+    custom: Option<Call<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Call<'a> {
+    #[serde(borrow)]
+    name: Leaf<'a>,
+    arguments: Leaf<'a>,
+    input: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Audio<'a> {
+    #[serde(borrow)]
+    data: Leaf<'a>,
+    transcript: Leaf<'a>,
+}
+
+/// A part of a `content` that is a list (Mistral).
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Leaf<'a>,
+    text: Leaf<'a>,
+    thinking: Leaf<'a>,
+}
+
+impl Call<'_> {
+    fn says_something(&self) -> bool {
+        // Arguments are text; some servers send the object itself.
+        let said = |leaf: Leaf<'_>| leaf.is_some_and(|v| v.is_text() || v.text().starts_with('{'));
+        said(self.name) || said(self.arguments) || said(self.input)
+    }
+}
+
+impl Message<'_> {
+    /// What it adds. `empty_counts`: an empty `content` is a token here.
+    fn output(&self, empty_counts: bool) -> Output {
+        let text = |leaf: Leaf<'_>| leaf.is_some_and(Raw::is_text);
+        let call = |call: &Option<Call<'_>>| call.as_ref().is_some_and(Call::says_something);
+        let mut output = Output::default();
+        output.add(text(self.content) || text(self.refusal), Output::TEXT);
+        output.add(text(self.reasoning) || text(self.reasoning_content), Output::REASONING);
+        output.add(self.tool_calls.iter().any(|t| call(&t.function) || call(&t.custom)), Output::OTHER);
+        output.add(call(&self.function_call), Output::OTHER);
+        output.add(self.audio.as_ref().is_some_and(|a| text(a.data) || text(a.transcript)), Output::OTHER);
+        match self.content {
+            Some(content) if content.is_empty_text() => output.add(empty_counts, Output::OTHER),
+            Some(content) if content.text().starts_with('[') => add_parts(content, &mut output),
+            _ => {}
+        }
+        output
+    }
+}
+
+fn add_parts(content: Raw<'_>, output: &mut Output) {
+    for part in content.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
+        let thinking = part.kind.is_some_and(|k| k.text() == "\"thinking\"");
+        output.add(thinking && part.thinking.is_some_and(Raw::is_truthy), Output::REASONING);
+        output.add(!thinking && part.text.is_some_and(Raw::is_text), Output::TEXT);
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Chat {
+    /// A bit for each choice whose role chunk was seen. Choices above 127 have none; their empty contents do not count.
+    roles: u128,
+    stream: Stream,
+}
+
+impl Chat {
+    /// One chunk.
+    pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+        let reply = json::parse::<Reply<'_>>(text)?;
+        seen.event();
+        let reply = reply.unwrap_or_default();
+        reply.common(text, named_error, seen);
+        let mut output = Output::default();
+        for choice in reply.choices.iter() {
+            let piece = self.choice(choice, reply.prompt_progress.is_some(), seen);
+            output.add(piece.any, piece);
+        }
+        if output.any && seen.awaits_first_token() {
+            output.tokens = reply.tokens_so_far();
+        }
+        seen.output(output);
+        self.stream.usage(&reply, seen);
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: &Choice<'_>, progress: bool, seen: &mut Seen) -> Output {
+        choice.common(seen);
+        // A few servers send their whole reply as one event, with `message`.
+        let Some(message) = choice.delta.as_ref().or(choice.message.as_ref()) else { return Output::default() };
+        if message.refusal.is_some_and(Raw::is_text) {
+            seen.refusal("refusal_field", RefusalKind::Model);
+        }
+        let bit = 1u128.checked_shl(choice.index()).unwrap_or(0);
+        let empty_counts = message.role.is_none() && self.roles & bit != 0 && !progress;
+        if message.role.is_some() {
+            self.roles |= bit;
+        }
+        message.output(empty_counts)
+    }
+}

@@ -1,0 +1,27 @@
+//! OpenAI completions, streamed: `/completions`. A chunk with text is a token event; there is no role chunk, so an
+//! empty text is none.
+
+use limpid_core::ObserverFault;
+
+use super::openai::{Reply, Stream};
+use crate::json::{self, Raw};
+use crate::seen::{Output, Seen};
+
+/// One chunk.
+pub(super) fn event(stream: &mut Stream, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+    let reply = json::parse::<Reply<'_>>(text)?;
+    seen.event();
+    let reply = reply.unwrap_or_default();
+    reply.common(text, named_error, seen);
+    let mut output = Output::default();
+    for choice in reply.choices.iter() {
+        choice.common(seen);
+        output.add(choice.text.is_some_and(Raw::is_text), Output::TEXT);
+    }
+    if output.any && seen.awaits_first_token() {
+        output.tokens = reply.tokens_so_far();
+    }
+    seen.output(output);
+    stream.usage(&reply, seen);
+    Ok(())
+}

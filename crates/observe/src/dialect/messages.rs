@@ -1,0 +1,219 @@
+//! Anthropic messages: `/messages`.
+//!
+//! Token events are a `content_block_delta` with text, thinking or tool input, and a `content_block_start` that names a
+//! tool. Signatures, citations, redacted thinking, tool results and `ping` are none.
+//!
+//! Usage is put together from `message_start` (input and cache counts) and `message_delta`, which is cumulative: each
+//! member replaces what was there. vLLM has the whole input in the first and the uncached rest with the cache count in
+//! the second; llama.cpp has the cache count only in the first. `input_tokens` leaves out the cache counts: they are
+//! added. The output count of `message_start` is a placeholder and not taken.
+
+use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
+
+use super::error;
+use crate::json::{self, Leaf, Raw};
+use crate::seen::{Output, Seen};
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Leaf<'a>,
+    message: Leaf<'a>,
+    content_block: Leaf<'a>,
+    delta: Option<Delta<'a>>,
+    usage: Leaf<'a>,
+    error: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    text: Leaf<'a>,
+    thinking: Leaf<'a>,
+    partial_json: Leaf<'a>,
+    stop_reason: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Leaf<'a>,
+    name: Leaf<'a>,
+    text: Leaf<'a>,
+    thinking: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Message<'a> {
+    #[serde(borrow)]
+    id: Leaf<'a>,
+    model: Leaf<'a>,
+    stop_reason: Leaf<'a>,
+    usage: Leaf<'a>,
+    error: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Counts<'a> {
+    #[serde(borrow)]
+    input_tokens: Leaf<'a>,
+    output_tokens: Leaf<'a>,
+    cache_read_input_tokens: Leaf<'a>,
+    cache_creation_input_tokens: Leaf<'a>,
+    cache_creation: Leaf<'a>,
+    service_tier: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct CacheCreation<'a> {
+    #[serde(borrow)]
+    ephemeral_5m_input_tokens: Leaf<'a>,
+    ephemeral_1h_input_tokens: Leaf<'a>,
+}
+
+/// The counts so far, as the API means them.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    uncached: Option<u64>,
+    read: Option<u64>,
+    write: Option<u64>,
+    write_1h: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Messages {
+    /// One event.
+    pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+        let event = json::parse::<Event<'_>>(text)?;
+        seen.event();
+        let event = event.unwrap_or_default();
+        match event.kind.map(Raw::text) {
+            Some("\"content_block_delta\"") => {
+                let output = event.delta.as_ref().map(Delta::output).unwrap_or_default();
+                seen.output(output);
+            }
+            Some("\"content_block_start\"") => {
+                let block = event.content_block.and_then(|b| b.parse::<Block<'_>>()).unwrap_or_default();
+                seen.output(block.output());
+            }
+            Some("\"message_start\"") => {
+                let message = event.message.and_then(|m| m.parse::<Message<'_>>()).unwrap_or_default();
+                message.names(seen);
+                self.usage(message.usage, false, seen);
+            }
+            Some("\"message_delta\"") => {
+                let reason = event.delta.as_ref().and_then(|d| d.stop_reason);
+                stop(reason, seen);
+                self.usage(event.usage, true, seen);
+            }
+            Some("\"message_stop\"") => seen.terminal(),
+            kind if named_error || kind == Some("\"error\"") || event.error.is_some_and(Raw::is_truthy) => {
+                error::in_stream(text, true, seen);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Replaces the counts that `raw` has.
+    fn usage(&mut self, raw: Leaf<'_>, with_output: bool, seen: &mut Seen) {
+        let Some(counts) = raw.and_then(|u| u.parse::<Counts<'_>>()) else { return };
+        let replace = |slot: &mut Option<u64>, leaf: Leaf<'_>| *slot = leaf.and_then(Raw::count).or(*slot);
+        replace(&mut self.uncached, counts.input_tokens);
+        replace(&mut self.read, counts.cache_read_input_tokens);
+        if let Some(written) = counts.cache_creation.and_then(|c| c.parse::<CacheCreation<'_>>()) {
+            replace(&mut self.write_1h, written.ephemeral_1h_input_tokens);
+            let short = written.ephemeral_5m_input_tokens.and_then(Raw::count);
+            let sum = short.map(|n| n.saturating_add(self.write_1h.unwrap_or(0))).or(self.write_1h);
+            self.write = sum.or(self.write);
+        }
+        replace(&mut self.write, counts.cache_creation_input_tokens);
+        if with_output {
+            replace(&mut self.output, counts.output_tokens);
+        }
+        if let Some(tier) = counts.service_tier.and_then(Raw::string) {
+            seen.service_tier(&tier);
+        }
+        let cached = self.read.unwrap_or(0).saturating_add(self.write.unwrap_or(0));
+        if self.uncached.is_some() || self.output.is_some() {
+            seen.usage(Usage {
+                input_tokens: self.uncached.map(|n| n.saturating_add(cached)),
+                output_tokens: self.output,
+                cached_input_tokens: self.read,
+                cache_write_input_tokens: self.write,
+                cache_write_1h_input_tokens: self.write_1h,
+                ..Usage::empty(Source::Reported)
+            });
+        }
+    }
+}
+
+/// A message that is not streamed.
+pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
+    if let Some(message) = json::parse::<Message<'_>>(text)? {
+        message.names(seen);
+        stop(message.stop_reason, seen);
+        Messages::default().usage(message.usage, true, seen);
+        if message.error.is_some_and(Raw::is_truthy) {
+            error::in_stream(text, false, seen);
+        }
+    }
+    Ok(())
+}
+
+fn stop(reason: Leaf<'_>, seen: &mut Seen) {
+    if let Some(reason) = reason.and_then(Raw::string) {
+        seen.choice(0);
+        seen.finish(0, &reason);
+        if reason == "refusal" {
+            seen.refusal("stop_reason", RefusalKind::Model);
+        }
+    }
+}
+
+fn text_or_thinking(text: Leaf<'_>, thinking: Leaf<'_>) -> Output {
+    let mut output = Output::default();
+    output.add(text.is_some_and(Raw::is_text), Output::TEXT);
+    output.add(thinking.is_some_and(Raw::is_text), Output::REASONING);
+    output
+}
+
+impl Delta<'_> {
+    fn output(&self) -> Output {
+        let mut output = text_or_thinking(self.text, self.thinking);
+        output.add(self.partial_json.is_some_and(Raw::is_text), Output::OTHER);
+        output
+    }
+}
+
+impl Block<'_> {
+    fn output(&self) -> Output {
+        match self.kind.map(Raw::text) {
+            Some("\"text\"" | "\"thinking\"") => text_or_thinking(self.text, self.thinking),
+            Some("\"tool_use\"" | "\"server_tool_use\"" | "\"mcp_tool_use\"") => {
+                let mut output = Output::default();
+                output.add(self.name.is_some_and(Raw::is_text), Output::OTHER);
+                output
+            }
+            _ => Output::default(),
+        }
+    }
+}
+
+impl Message<'_> {
+    fn names(&self, seen: &mut Seen) {
+        if let Some(id) = self.id.and_then(Raw::string) {
+            seen.response_id(&id);
+        }
+        if let Some(model) = self.model.and_then(Raw::string) {
+            seen.model(&model);
+            seen.choice(0);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Ollama's native `/api/chat` and `/api/generate`: NDJSON whose last line says `"done": true`, or one such line alone.
+//!
+//! `prompt_eval_count` is absent when the whole prompt was cached (older versions): then the input is not known.
+
+use limpid_core::{ObserverFault, Source, Usage};
+
+use super::error;
+use crate::json::{self, Leaf, Len, Raw};
+use crate::seen::{Output, Seen};
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Line<'a> {
+    #[serde(borrow)]
+    model: Leaf<'a>,
+    message: Option<Message<'a>>,
+    /// `/api/generate`: the text.
+    response: Leaf<'a>,
+    thinking: Leaf<'a>,
+    done: Leaf<'a>,
+    done_reason: Leaf<'a>,
+    prompt_eval_count: Leaf<'a>,
+    eval_count: Leaf<'a>,
+    error: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Leaf<'a>,
+    thinking: Leaf<'a>,
+    tool_calls: Leaf<'a>,
+}
+
+/// One line.
+pub(super) fn event(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
+    let line = json::parse::<Line<'_>>(text)?;
+    seen.event();
+    let line = line.unwrap_or_default();
+    seen.output(line.output());
+    line.facts(text, seen);
+    if line.done.is_some_and(Raw::is_true) {
+        seen.terminal();
+    }
+    Ok(())
+}
+
+/// A reply that is not streamed.
+pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
+    if let Some(line) = json::parse::<Line<'_>>(text)? {
+        line.facts(text, seen);
+    }
+    Ok(())
+}
+
+impl Line<'_> {
+    fn output(&self) -> Output {
+        let mut output = Output::default();
+        let is = |leaf: Leaf<'_>| leaf.is_some_and(Raw::is_text);
+        output.add(is(self.response), Output::TEXT);
+        output.add(is(self.thinking), Output::REASONING);
+        if let Some(message) = &self.message {
+            output.add(is(message.content), Output::TEXT);
+            output.add(is(message.thinking), Output::REASONING);
+            let calls = message.tool_calls.and_then(|c| c.parse::<Len>()).unwrap_or_default();
+            output.add(calls.0 > 0, Output::OTHER);
+        }
+        output
+    }
+
+    fn facts(&self, text: &str, seen: &mut Seen) {
+        if !seen.has_model()
+            && let Some(model) = self.model.and_then(Raw::string)
+        {
+            seen.model(&model);
+            seen.choice(0);
+        }
+        if let Some(reason) = self.done_reason.and_then(Raw::string) {
+            seen.finish(0, &reason);
+        }
+        let count = |leaf: Leaf<'_>| leaf.and_then(Raw::count);
+        let (input_tokens, output_tokens) = (count(self.prompt_eval_count), count(self.eval_count));
+        if input_tokens.is_some() || output_tokens.is_some() {
+            seen.usage(Usage { input_tokens, output_tokens, ..Usage::empty(Source::Reported) });
+        }
+        if self.error.is_some_and(Raw::is_truthy) {
+            error::in_stream(text, false, seen);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! OpenAI Responses: `/responses`.
+//!
+//! Every event repeats its name in `type`. A `response.….delta` with text is a token event (output text, refusal,
+//! reasoning, a summary of it, arguments of a function, custom or MCP call, code, audio); so is a call's name in
+//! `response.output_item.added`. The `….done` events repeat what was streamed. The end is `response.completed`,
+//! `.incomplete`, `.failed` or `.cancelled`, with the whole response in it; llama.cpp and vLLM may say
+//! `response.completed` with a status of `incomplete`, so the status inside counts.
+//!
+//! The finish reason of the one choice is `incomplete_details.reason`, else the status. A summary of reasoning does not
+//! make the reasoning visible: its tokens stay hidden.
+
+use limpid_core::{ObserverFault, RefusalKind};
+
+use super::{error, usage};
+use crate::json::{self, Few, Leaf, Raw};
+use crate::seen::{Output, Seen};
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Leaf<'a>,
+    delta: Leaf<'a>,
+    response: Leaf<'a>,
+    item: Leaf<'a>,
+    error: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Response<'a> {
+    #[serde(borrow)]
+    id: Leaf<'a>,
+    model: Leaf<'a>,
+    status: Leaf<'a>,
+    service_tier: Leaf<'a>,
+    usage: Leaf<'a>,
+    error: Leaf<'a>,
+    incomplete_details: Leaf<'a>,
+    output: Few<Item<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Leaf<'a>,
+    name: Leaf<'a>,
+    content: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Incomplete<'a> {
+    #[serde(borrow)]
+    reason: Leaf<'a>,
+}
+
+/// One event.
+pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+    let event = json::parse::<Event<'_>>(text)?;
+    seen.event();
+    let event = event.unwrap_or_default();
+    let kind = event.kind.and_then(Raw::string).unwrap_or_default();
+    if let Some(what) = kind.strip_suffix(".delta") {
+        if event.delta.is_some_and(Raw::is_text) {
+            delta(what, seen);
+        }
+        return Ok(());
+    }
+    let response = || event.response.and_then(|r| r.parse::<Response<'_>>()).unwrap_or_default();
+    match &*kind {
+        "response.created" => response().names(seen),
+        "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
+            seen.terminal();
+            response().end(event.response, seen);
+        }
+        "response.output_item.added" => {
+            let item = event.item.and_then(|i| i.parse::<Item<'_>>()).unwrap_or_default();
+            if item.is_call() && item.name.is_some_and(Raw::is_text) {
+                seen.choice(0);
+                seen.output(Output::OTHER);
+            }
+        }
+        _ if named_error || kind == "error" || event.error.is_some_and(Raw::is_truthy) => {
+            error::in_stream(text, true, seen);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn delta(what: &str, seen: &mut Seen) {
+    let output = match what {
+        "response.output_text" => Output::TEXT,
+        "response.refusal" => {
+            seen.refusal("refusal_field", RefusalKind::Model);
+            Output::TEXT
+        }
+        "response.reasoning_text" => Output::REASONING,
+        _ => Output::OTHER,
+    };
+    seen.choice(0);
+    seen.output(output);
+}
+
+/// The response of a request that is not streamed.
+pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
+    if let Some(response) = json::parse::<Response<'_>>(text)? {
+        if response.status.is_some() {
+            response.end_of(text, seen);
+        } else if response.error.is_some_and(Raw::is_truthy) {
+            error::in_stream(text, false, seen);
+        }
+    }
+    Ok(())
+}
+
+impl Item<'_> {
+    fn is_call(&self) -> bool {
+        matches!(self.kind.map(Raw::text), Some("\"function_call\"" | "\"custom_tool_call\"" | "\"mcp_call\""))
+    }
+
+    fn has_refusal(&self) -> bool {
+        let parts = self.content.and_then(|c| c.parse::<Few<Item<'_>>>()).unwrap_or_default();
+        parts.iter().any(|p| p.kind.map(Raw::text) == Some("\"refusal\""))
+    }
+}
+
+impl Response<'_> {
+    fn names(&self, seen: &mut Seen) {
+        if let Some(id) = self.id.and_then(Raw::string) {
+            seen.response_id(&id);
+        }
+        if let Some(model) = self.model.and_then(Raw::string) {
+            seen.model(&model);
+        }
+        if let Some(tier) = self.service_tier.and_then(Raw::string) {
+            seen.service_tier(&tier);
+        }
+    }
+
+    fn end(&self, whole: Leaf<'_>, seen: &mut Seen) {
+        if let Some(whole) = whole {
+            self.end_of(whole.text(), seen);
+        }
+    }
+
+    fn end_of(&self, text: &str, seen: &mut Seen) {
+        self.names(seen);
+        seen.choice(0);
+        let details = self.incomplete_details.and_then(|d| d.parse::<Incomplete<'_>>()).unwrap_or_default();
+        let incomplete = details.reason.and_then(Raw::string);
+        if incomplete.as_deref() == Some("content_filter") {
+            seen.refusal("incomplete_reason", RefusalKind::Filter);
+        }
+        if let Some(reason) = incomplete.or_else(|| self.status.and_then(Raw::string)) {
+            seen.finish(0, &reason);
+        }
+        if self.output.iter().any(Item::has_refusal) {
+            seen.refusal("refusal_field", RefusalKind::Model);
+        }
+        if self.error.is_some_and(Raw::is_truthy) {
+            error::in_stream(text, false, seen);
+        }
+        if let Some(told) = self.usage.and_then(|u| usage::openai(u, false)) {
+            if let Some(cost) = told.cost {
+                seen.cost(cost);
+            }
+            seen.usage(told.usage);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! OpenAI's `usage` in its many spellings, as [`Usage`].
+//!
+//! Chat and completions say `prompt_tokens` and `completion_tokens`, Responses `input_tokens` and `output_tokens`; the
+//! details are subsets of these totals. SGLang has `reasoning_tokens` at the top too, DeepSeek `prompt_cache_hit_tokens`,
+//! OpenRouter `cost` in USD.
+
+use limpid_core::{PicoUsd, Source, Usage};
+
+use crate::json::{Leaf, Raw};
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Counts<'a> {
+    #[serde(borrow)]
+    prompt_tokens: Leaf<'a>,
+    input_tokens: Leaf<'a>,
+    completion_tokens: Leaf<'a>,
+    output_tokens: Leaf<'a>,
+    total_tokens: Leaf<'a>,
+    prompt_tokens_details: Leaf<'a>,
+    input_tokens_details: Leaf<'a>,
+    completion_tokens_details: Leaf<'a>,
+    output_tokens_details: Leaf<'a>,
+    reasoning_tokens: Leaf<'a>,
+    prompt_cache_hit_tokens: Leaf<'a>,
+    cost: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Details<'a> {
+    #[serde(borrow)]
+    cached_tokens: Leaf<'a>,
+    cache_write_tokens: Leaf<'a>,
+    audio_tokens: Leaf<'a>,
+    image_tokens: Leaf<'a>,
+    reasoning_tokens: Leaf<'a>,
+}
+
+/// A price as an object (Perplexity).
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Cost<'a> {
+    #[serde(borrow)]
+    total_cost: Leaf<'a>,
+}
+
+/// What a usage object tells.
+pub(super) struct Told {
+    /// The counts.
+    pub(super) usage: Usage,
+    /// The provider's price.
+    pub(super) cost: Option<PicoUsd>,
+}
+
+/// Reads it; `None` if there is no count in it. `total_is_input`: a total alone is the input.
+pub(super) fn openai(raw: Raw<'_>, total_is_input: bool) -> Option<Told> {
+    let counts = raw.parse::<Counts<'_>>()?;
+    let count = |leaf: Leaf<'_>| leaf.and_then(Raw::count);
+    let prompt = details(counts.prompt_tokens_details, counts.input_tokens_details);
+    let reply = details(counts.completion_tokens_details, counts.output_tokens_details);
+    let total = count(counts.total_tokens).filter(|_| total_is_input);
+    let usage = Usage {
+        input_tokens: count(counts.prompt_tokens).or_else(|| count(counts.input_tokens)).or(total),
+        output_tokens: count(counts.completion_tokens).or_else(|| count(counts.output_tokens)),
+        cached_input_tokens: count(prompt.cached_tokens).or_else(|| count(counts.prompt_cache_hit_tokens)),
+        cache_write_input_tokens: count(prompt.cache_write_tokens),
+        audio_input_tokens: count(prompt.audio_tokens),
+        image_input_tokens: count(prompt.image_tokens),
+        reasoning_output_tokens: count(reply.reasoning_tokens).or_else(|| count(counts.reasoning_tokens)),
+        audio_output_tokens: count(reply.audio_tokens),
+        ..Usage::empty(Source::Reported)
+    };
+    let told = usage.input_tokens.is_some() || usage.output_tokens.is_some();
+    told.then(|| Told { usage, cost: counts.cost.and_then(cost) })
+}
+
+fn details<'a>(one: Leaf<'a>, other: Leaf<'a>) -> Details<'a> {
+    one.or(other).and_then(Raw::parse).unwrap_or_default()
+}
+
+fn cost(raw: Raw<'_>) -> Option<PicoUsd> {
+    match raw.scalar() {
+        Some(text) => PicoUsd::parse(&text),
+        None => raw.parse::<Cost<'_>>()?.total_cost.and_then(|r| PicoUsd::parse(&r.scalar()?)),
+    }
+}

@@ -1,0 +1,281 @@
+//! Borrowed JSON: what the dialects' structs are made of.
+//!
+//! A leaf is a [`Raw`], the member's own text, read only when it matters. That is both the fastest (a delta's text is
+//! never unescaped, for only its emptiness counts) and the most tolerant way: a vendor's `"code": 500` where others
+//! write a string spoils nothing. Containers that every event has are typed, so that they are walked once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use limpid_core::ObserverFault;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Reads `text` as a `T`. `Ok(None)` if it is JSON of another shape, which is no fault but tells nothing; a fault if it
+/// is not JSON at all.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, ObserverFault> {
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => Ok(None),
+        Err(_) => Err(ObserverFault::Json),
+    }
+}
+
+/// A member's own text. `null` is `None` of an `Option<Raw>`.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Raw<'a>(#[serde(borrow)] &'a RawValue);
+
+impl<'a> Raw<'a> {
+    /// The text as it stands.
+    pub(crate) fn text(self) -> &'a str {
+        self.0.get()
+    }
+
+    /// The string it holds, unescaped; `None` for anything but a string.
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+        let inner = self.text().strip_prefix('"')?.strip_suffix('"')?;
+        if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inner));
+        }
+        serde_json::from_str(self.text()).ok().map(Cow::Owned)
+    }
+
+    /// A string or a number, as text.
+    pub(crate) fn scalar(self) -> Option<Cow<'a, str>> {
+        match self.text().as_bytes().first() {
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(self.text())),
+            _ => None,
+        }
+    }
+
+    /// A string with something in it.
+    pub(crate) fn is_text(self) -> bool {
+        self.text().starts_with('"') && self.text().len() > 2
+    }
+
+    /// `""`.
+    pub(crate) fn is_empty_text(self) -> bool {
+        self.text() == "\"\""
+    }
+
+    /// What Python calls true: not `false`, 0, nor an empty string, object or array.
+    pub(crate) fn is_truthy(self) -> bool {
+        !matches!(self.parse::<Truth>(), Some(Truth(false)))
+    }
+
+    /// A count. A float without a fraction passes (`12.0`); a negative number does not.
+    pub(crate) fn count(self) -> Option<u64> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if let Ok(n) = self.text().parse() {
+            return Some(n);
+        }
+        let float: f64 = self.text().parse().ok()?;
+        if !(0.0..=EXACT).contains(&float) || float.fract() != 0.0 {
+            return None;
+        }
+        format!("{float:.0}").parse().ok()
+    }
+
+    /// Whether it is `true`.
+    pub(crate) fn is_true(self) -> bool {
+        self.text() == "true"
+    }
+
+    /// Reads it as a `T`; `None` if it has another shape.
+    pub(crate) fn parse<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.text()).ok()
+    }
+}
+
+/// An optional leaf, in few letters.
+pub(crate) type Leaf<'a> = Option<Raw<'a>>;
+
+/// Whether a value is true in Python's sense.
+struct Truth(bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Truth;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+            fn visit_bool<E>(self, v: bool) -> Result<Truth, E> {
+                Ok(Truth(v))
+            }
+            fn visit_u64<E>(self, v: u64) -> Result<Truth, E> {
+                Ok(Truth(v != 0))
+            }
+            fn visit_i64<E>(self, v: i64) -> Result<Truth, E> {
+                Ok(Truth(v != 0))
+            }
+            fn visit_f64<E>(self, v: f64) -> Result<Truth, E> {
+                Ok(Truth(v != 0.0))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Truth, E> {
+                Ok(Truth(!v.is_empty()))
+            }
+            fn visit_unit<E>(self) -> Result<Truth, E> {
+                Ok(Truth(false))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Truth, A::Error> {
+                let some = seq.next_element::<IgnoredAny>()?.is_some();
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Truth(some))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Truth, A::Error> {
+                let some = map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some();
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Truth(some))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
+/// The first elements of an array: one without allocation, which is nearly always all, and no more than
+/// [`Few::MOST`], so that a hostile array of `{}` does not become a hundred times its size.
+#[derive(Debug)]
+pub(crate) struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Few<T> {
+    /// OpenAI's own upper limit of `n`.
+    pub(crate) const MOST: usize = 128;
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Few { first: None, rest: Vec::new() }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Few<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array or null")
+            }
+            fn visit_unit<E>(self) -> Result<Few<T>, E> {
+                Ok(Few::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Few<T>, A::Error> {
+                let mut few = Few { first: seq.next_element()?, rest: Vec::new() };
+                while few.rest.len() + 1 < Few::<T>::MOST {
+                    match seq.next_element()? {
+                        Some(element) => few.rest.push(element),
+                        None => return Ok(few),
+                    }
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(few)
+            }
+        }
+        d.deserialize_any(V(PhantomData))
+    }
+}
+
+/// How many elements an array has; 0 for `null`.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Len(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Len {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Len;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array or null")
+            }
+            fn visit_unit<E>(self) -> Result<Len, E> {
+                Ok(Len(0))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Len, A::Error> {
+                let mut n = 0;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    n += 1;
+                }
+                Ok(Len(n))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
+/// Whether `"filtered": true` stands anywhere in a value (Azure's filter results, whose shape varies by filter).
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Filtered {
+    pub(crate) hit: bool,
+    is_true: bool,
+}
+
+impl<'de> Deserialize<'de> for Filtered {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(FilterVisitor)
+    }
+}
+
+struct FilterVisitor;
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum FilterKey {
+    Filtered,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Visitor<'de> for FilterVisitor {
+    type Value = Filtered;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_bool<E>(self, is_true: bool) -> Result<Filtered, E> {
+        Ok(Filtered { hit: false, is_true })
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Filtered, E> {
+        Ok(Filtered::default())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Filtered, E> {
+        Ok(Filtered::default())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Filtered, E> {
+        Ok(Filtered::default())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Filtered, E> {
+        Ok(Filtered::default())
+    }
+    fn visit_unit<E>(self) -> Result<Filtered, E> {
+        Ok(Filtered::default())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Filtered, A::Error> {
+        let mut all = Filtered::default();
+        while let Some(one) = seq.next_element::<Filtered>()? {
+            all.hit |= one.hit;
+        }
+        Ok(all)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Filtered, A::Error> {
+        let mut all = Filtered::default();
+        while let Some((key, value)) = map.next_entry::<FilterKey, Filtered>()? {
+            all.hit |= value.hit || matches!(key, FilterKey::Filtered) && value.is_true;
+        }
+        Ok(all)
+    }
+}

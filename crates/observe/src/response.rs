@@ -1,0 +1,260 @@
+//! The observer of a response's body.
+//!
+//! The response's `Content-Type` alone says how the body is framed: `text/event-stream` and NDJSON are streams, JSON is
+//! one value that is read at the end, anything else is opaque and only its first byte is marked. The request's `stream`
+//! is a wish that a server may ignore. A label that lies (JSON that says it is an event stream, or events that say they
+//! are JSON) is a [`ObserverFault::Json`]: a wrong guess would make wrong numbers.
+//!
+//! An answer with a status of 400 or more is read as an error, whatever its label; one that cannot be read is no fault,
+//! unless it says it is JSON.
+//!
+//! What is left when the body is over may have been cut off. It counts if it is whole JSON (vendors leave out the last
+//! blank line); if not, it is dropped without a fault, for the ending tells of the cut.
+
+use std::time::Duration;
+
+use limpid_core::{Endpoint, Observation, ObserverFault, Tick};
+
+use crate::decode::Decoder;
+use crate::dialect::{self, Dialect};
+use crate::frame::{Body, Event, Ndjson, Sse};
+use crate::seen::Seen;
+
+/// What is known of a response before its body.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHead<'a> {
+    /// The API that was called: it chooses the dialect.
+    pub endpoint: Endpoint,
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`, parameters included.
+    pub content_type: Option<&'a str>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<&'a str>,
+}
+
+/// How much an observer looks at before it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One event of a stream, in decoded bytes; 1 MiB. A larger one is [`ObserverFault::TooLarge`].
+    pub event_bytes: usize,
+    /// A JSON body, in decoded bytes; 8 MiB. A larger one is [`ObserverFault::TooLarge`].
+    pub body_bytes: usize,
+    /// A compressed body once decoded, in bytes; 256 MiB. A larger one is [`ObserverFault::DecompressLimit`].
+    pub decoded_bytes: usize,
+    /// Decoded bytes for each compressed one, once there is 1 MiB of them; 250. Event streams compress 5 to 50 times,
+    /// a bomb 1,000 times and more; more than this is [`ObserverFault::DecompressLimit`].
+    pub ratio: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { event_bytes: 1 << 20, body_bytes: 8 << 20, decoded_bytes: 256 << 20, ratio: 250 }
+    }
+}
+
+/// An error body that does not say it is JSON is looked at up to here, in bytes.
+const PLAIN_ERROR_BYTES: usize = 64 * 1024;
+
+/// Watches a response's body go by. See the module.
+pub struct ResponseObserver {
+    decoder: Option<Decoder>,
+    eye: Eye,
+}
+
+/// What stands behind the decoder.
+struct Eye {
+    frame: Frame,
+    dialect: Dialect,
+    seen: Seen,
+    failed: bool,
+    limits: Limits,
+}
+
+enum Frame {
+    /// Nothing to see, or no more.
+    Opaque,
+    Sse(Sse),
+    Ndjson(Ndjson),
+    Json(Body),
+    /// An error of no told format.
+    PlainError(Body),
+}
+
+impl ResponseObserver {
+    /// An observer for the body of this response.
+    pub fn new(head: &ResponseHead<'_>, limits: Limits) -> Self {
+        let mut seen = Seen::default();
+        let failed = head.status >= 400;
+        let mut frame = Frame::for_type(head.content_type, failed, head.endpoint, limits);
+        seen.observation.streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_));
+        let mut decoder = None;
+        if !matches!(frame, Frame::Opaque) {
+            match Decoder::new(head.content_encoding, limits) {
+                Ok(known) => decoder = known,
+                Err(fault) => {
+                    seen.observation.fault = Some(fault);
+                    frame = Frame::Opaque;
+                }
+            }
+        }
+        let dialect = Dialect::of(head.endpoint);
+        ResponseObserver { decoder, eye: Eye { frame, dialect, seen, failed, limits } }
+    }
+
+    /// Bytes of the body as they pass, content coding kept, read at `at`.
+    pub fn on_bytes(&mut self, bytes: &[u8], at: Tick) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.eye.seen.read_at(at);
+        if matches!(self.eye.frame, Frame::Opaque) {
+            return;
+        }
+        let eye = &mut self.eye;
+        let done = match &mut self.decoder {
+            Some(decoder) => decoder.feed(bytes, &mut |decoded| eye.look(decoded)),
+            None => eye.look(bytes),
+        };
+        if let Err(fault) = done {
+            self.close(Some(fault));
+        }
+    }
+
+    /// A slow reader held back the next read for `waited`: the next gap between token events is shorter by that.
+    pub fn reader_waited(&mut self, waited: Duration) {
+        self.eye.seen.reader_waited(waited);
+    }
+
+    /// The body is over, on whatever ending. What comes after is ignored.
+    pub fn finish(&mut self, at: Tick) {
+        if !matches!(self.eye.frame, Frame::Opaque) {
+            let done = self.eye.finish(at);
+            self.close(done.err());
+        }
+    }
+
+    /// What was seen so far.
+    pub fn observation(&self) -> &Observation {
+        &self.eye.seen.observation
+    }
+
+    /// What was seen.
+    pub fn into_observation(self) -> Observation {
+        self.eye.seen.observation
+    }
+
+    /// Looks no further, and gives the buffers back.
+    fn close(&mut self, fault: Option<ObserverFault>) {
+        self.eye.frame = Frame::Opaque;
+        self.decoder = None;
+        if let Some(fault) = fault {
+            self.eye.seen.observation.fault.get_or_insert(fault);
+        }
+    }
+}
+
+impl Eye {
+    fn look(&mut self, bytes: &[u8]) -> Result<(), ObserverFault> {
+        if self.failed && matches!(self.frame, Frame::Sse(_)) && self.seen.observation.events == 0 {
+            self.unmask(bytes);
+        }
+        let Eye { frame, dialect, seen, .. } = self;
+        match frame {
+            Frame::Opaque => Ok(()),
+            Frame::Sse(sse) => sse.feed(bytes, &mut |event| on_event(event, true, dialect, seen)),
+            Frame::Ndjson(lines) => lines.feed(bytes, &mut |event| on_event(event, false, dialect, seen)),
+            Frame::Json(body) => body.feed(bytes),
+            Frame::PlainError(body) => {
+                if body.feed(bytes).is_err() {
+                    self.frame = Frame::Opaque;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Some servers answer a streaming request with a plain JSON error and leave the label of the stream on it.
+    fn unmask(&mut self, bytes: &[u8]) {
+        if bytes.trim_ascii_start().first() == Some(&b'{') {
+            self.frame = Frame::Json(Body::new(self.limits.body_bytes));
+            self.seen.observation.streamed = false;
+        }
+    }
+
+    fn finish(&mut self, at: Tick) -> Result<(), ObserverFault> {
+        let Eye { frame, dialect, seen, failed, .. } = self;
+        match frame {
+            Frame::Opaque => Ok(()),
+            Frame::Sse(sse) => {
+                seen.set_now(at);
+                sse.finish(&mut |event| on_event(event, true, dialect, seen))
+            }
+            Frame::Ndjson(lines) => {
+                seen.set_now(at);
+                lines.finish(&mut |event| on_event(event, false, dialect, seen))
+            }
+            Frame::Json(body) => {
+                let bytes = body.take();
+                let text = String::from_utf8_lossy(bytes.trim_ascii());
+                if text.is_empty() {
+                    return Ok(());
+                }
+                if *failed { dialect::error_body(&text, seen) } else { dialect::body(dialect, &text, seen) }
+            }
+            Frame::PlainError(body) => {
+                let bytes = body.take();
+                dialect::plain_error(&String::from_utf8_lossy(bytes.trim_ascii()), seen);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One event of a stream. What is left at the end of the body may be a part of one, and is then ignored.
+fn on_event(event: Event<'_>, sse: bool, dialect: &mut Dialect, seen: &mut Seen) -> Result<(), ObserverFault> {
+    let data = event.data.trim_ascii();
+    if data.is_empty() {
+        return Ok(());
+    }
+    // As the openai package does: whatever begins with it ends the stream.
+    if sse && data.starts_with(b"[DONE]") {
+        seen.event();
+        dialect.done(seen);
+        return Ok(());
+    }
+    // The standard's decoding never fails; in JSON a replaced character stands within a string.
+    let text = String::from_utf8_lossy(data);
+    match dialect.event(&text, event.named_error, seen) {
+        Err(_) if !event.whole => Ok(()),
+        done => done,
+    }
+}
+
+impl Frame {
+    fn for_type(content_type: Option<&str>, failed: bool, endpoint: Endpoint, limits: Limits) -> Frame {
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        let json = is("application/json") || is("text/json") || ends_with(essence, "+json");
+        let ndjson = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+        if endpoint == Endpoint::Files && !failed {
+            // A file's content is the user's own, JSON or not.
+            Frame::Opaque
+        } else if is("text/event-stream") {
+            Frame::Sse(Sse::new(limits.event_bytes))
+        } else if ndjson.into_iter().any(is) {
+            Frame::Ndjson(Ndjson::new(limits.event_bytes))
+        } else if json {
+            Frame::Json(Body::new(limits.body_bytes))
+        } else if failed {
+            Frame::PlainError(Body::new(PLAIN_ERROR_BYTES.min(limits.body_bytes)))
+        } else {
+            Frame::Opaque
+        }
+    }
+}
+
+fn ends_with(text: &str, suffix: &str) -> bool {
+    text.len() > suffix.len()
+        && text.get(text.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
