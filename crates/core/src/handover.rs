@@ -64,11 +64,19 @@ impl Handover {
     /// when the `Handover` is gone and the queue is empty.
     pub fn new(
         capacity: usize,
+        consumers: Vec<Box<dyn RecordConsumer>>,
+    ) -> (Handover, impl FnOnce() + Send + 'static) {
+        Handover::with_counts(capacity, consumers, Arc::default())
+    }
+
+    /// The same, with counts that somebody holds already: a consumer that shows them is made before the hand-over.
+    pub fn with_counts(
+        capacity: usize,
         mut consumers: Vec<Box<dyn RecordConsumer>>,
+        counts: Arc<HandoverCounts>,
     ) -> (Handover, impl FnOnce() + Send + 'static) {
         let (queue, records) = sync_channel(capacity);
-        let handover = Handover { queue, counts: Arc::default() };
-        (handover, move || drain(&records, &mut consumers))
+        (Handover { queue, counts }, move || drain(&records, &mut consumers))
     }
 
     /// The counts.

@@ -1,0 +1,125 @@
+//! The OpenTelemetry side of the metrics: instruments that the recorder feeds and the SDK exports.
+//!
+//! Instruments are bound to their labels once a label set: recording then takes 10 to 30 ns instead of 250, which
+//! matters where one stream adds a value a token. The SDK's own limit on attribute sets is lifted past limpid's, so
+//! that limpid's caps decide, and `other` means the same here as on `/metrics`.
+
+use std::sync::Arc;
+
+use limpid_core::Endpoint;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
+
+use crate::labels::Overflow;
+use crate::names::{self, Kind, Label, METRICS, Metric};
+use crate::prometheus::LiveCounts;
+use crate::recorder::{Backend, Trace, Value};
+
+/// The instruments, in the order of the table.
+pub(crate) struct Instruments {
+    all: Vec<Instrument>,
+}
+
+enum Instrument {
+    Counter(Counter<u64>),
+    Amount(Counter<f64>),
+    Histogram(Histogram<f64>),
+}
+
+pub(crate) enum BoundInstrument {
+    Counter(BoundCounter<u64>),
+    Amount(BoundCounter<f64>),
+    Histogram(BoundHistogram<f64>),
+}
+
+impl Instruments {
+    pub(crate) fn new(meter: &Meter) -> Instruments {
+        let make = |d: &names::Definition| match d.kind {
+            Kind::Counter => {
+                Instrument::Counter(meter.u64_counter(d.name).with_unit(d.unit.ucum()).with_description(d.help).build())
+            }
+            Kind::Amount => {
+                Instrument::Amount(meter.f64_counter(d.name).with_unit(d.unit.ucum()).with_description(d.help).build())
+            }
+            Kind::Histogram(bounds) => Instrument::Histogram(
+                meter
+                    .f64_histogram(d.name)
+                    .with_unit(d.unit.ucum())
+                    .with_description(d.help)
+                    .with_boundaries(bounds.to_vec())
+                    .build(),
+            ),
+        };
+        Instruments { all: METRICS.iter().map(make).collect() }
+    }
+}
+
+impl Backend for Instruments {
+    type Series = BoundInstrument;
+
+    fn bind(&self, metric: Metric, labels: &[(Label, Arc<str>)]) -> BoundInstrument {
+        let attributes: Vec<_> =
+            labels.iter().map(|(label, value)| KeyValue::new(label.name(), Arc::clone(value))).collect();
+        match &self.all[metric as usize] {
+            Instrument::Counter(i) => BoundInstrument::Counter(i.bind(&attributes)),
+            Instrument::Amount(i) => BoundInstrument::Amount(i.bind(&attributes)),
+            Instrument::Histogram(i) => BoundInstrument::Histogram(i.bind(&attributes)),
+        }
+    }
+
+    fn record(series: &BoundInstrument, value: Value, times: u32, _: Option<Trace>) {
+        for _ in 0..times {
+            match (series, value) {
+                (BoundInstrument::Counter(counter), Value::Whole(n)) => counter.add(n),
+                // The recorder gives counters whole numbers only.
+                (BoundInstrument::Counter(_), Value::Real(_)) => {}
+                (BoundInstrument::Amount(counter), value) => counter.add(value.as_f64()),
+                (BoundInstrument::Histogram(histogram), value) => histogram.record(value.as_f64()),
+            }
+        }
+    }
+}
+
+/// Makes the instruments that read counts kept elsewhere; the SDK calls them at each export.
+pub(crate) fn observe_live(meter: &Meter, live: &LiveCounts, overflow: Arc<Overflow>) {
+    let handover = Arc::clone(&live.handover);
+    meter
+        .i64_observable_up_down_counter(names::IN_FLIGHT.name)
+        .with_unit(names::IN_FLIGHT.unit.ucum())
+        .with_description(names::IN_FLIGHT.help)
+        .with_callback(move |observer| {
+            for endpoint in Endpoint::ALL {
+                let labels = [KeyValue::new(names::ENDPOINT, endpoint.as_str())];
+                observer.observe(handover.in_flight(*endpoint), &labels);
+            }
+        })
+        .build();
+    let handover = Arc::clone(&live.handover);
+    observe_counter(meter, names::RECORDS_DROPPED, move |observe| {
+        observe(handover.dropped(), &[KeyValue::new(names::WHY, "queue_full")]);
+    });
+    let exports = Arc::clone(&live.exports);
+    observe_counter(meter, names::EXPORT_FAILED, move |observe| {
+        for (what, why, n) in exports.failed() {
+            observe(n, &[KeyValue::new(names::WHAT, what), KeyValue::new(names::WHY, why)]);
+        }
+    });
+    observe_counter(meter, names::LABELS_OVERFLOW, move |observe| {
+        for (label, n) in overflow.counts() {
+            observe(n, &[KeyValue::new(names::LABEL, label)]);
+        }
+    });
+}
+
+fn observe_counter(
+    meter: &Meter,
+    definition: names::LiveDefinition,
+    read: impl Fn(&mut dyn FnMut(u64, &[KeyValue])) + Send + Sync + 'static,
+) {
+    meter
+        .u64_observable_counter(definition.name)
+        .with_unit(definition.unit.ucum())
+        .with_description(definition.help)
+        .with_callback(move |observer| read(&mut |n, labels| observer.observe(n, labels)))
+        .build();
+}

@@ -1,0 +1,214 @@
+//! Label values as small numbers, and the bound on how many there can be.
+//!
+//! A label set becomes a key of eleven numbers, which is cheap to look up once a record. Model, key, project and reason
+//! come from outside, so each has a number of places; whoever comes when they are taken is called `other` and counted.
+//! A failed exchange may take only the first half of the places: a client that tries a thousand wrong models or keys
+//! must not push the real ones out. Places are never given back, for a counter that vanishes and returns misleads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::names::{MAX_LABELS, OTHER, Shape};
+
+/// A label value is cut to this many bytes.
+pub(crate) const MAX_BYTES: usize = 128;
+/// Finish reasons come from the backend, so they are bounded too; there are about sixty real ones.
+const MAX_REASONS: usize = 128;
+
+/// An interned value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Symbol(u32);
+
+impl Symbol {
+    /// No value: the label is left out.
+    pub(crate) const ABSENT: Symbol = Symbol(0);
+    /// The value `other`.
+    pub(crate) const OTHER: Symbol = Symbol(1);
+}
+
+/// The label values of one series, in the order of its shape's labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LabelSet {
+    pub(crate) shape: Shape,
+    pub(crate) values: [Symbol; MAX_LABELS],
+}
+
+impl LabelSet {
+    pub(crate) fn new(shape: Shape, base: [Symbol; 4], more: &[Symbol]) -> LabelSet {
+        let mut values = [Symbol::ABSENT; MAX_LABELS];
+        for (place, value) in values.iter_mut().zip(base.iter().chain(more)) {
+            *place = *value;
+        }
+        LabelSet { shape, values }
+    }
+
+    /// The set that takes what has no place of its own: only the labels that say what the number is keep their values.
+    pub(crate) fn collapsed(mut self) -> LabelSet {
+        for (value, label) in self.values.iter_mut().zip(self.shape.labels()) {
+            if !label.is_kept() {
+                *value = Symbol::OTHER;
+            }
+        }
+        self
+    }
+}
+
+/// A kind of label whose values come from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    Model,
+    Key,
+    Project,
+    Reason,
+}
+
+/// How often a value had no place, by label; readable from any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Overflow {
+    open: [AtomicU64; 4],
+    label_sets: AtomicU64,
+}
+
+impl Overflow {
+    pub(crate) fn count(&self, open: Open) {
+        self.open[open as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_label_set(&self) {
+        self.label_sets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counts by the name of the label.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
+        let get = |open: Open| self.open[open as usize].load(Ordering::Relaxed);
+        [
+            ("model", get(Open::Model)),
+            ("key", get(Open::Key)),
+            ("project", get(Open::Project)),
+            ("reason", get(Open::Reason)),
+            ("label_sets", self.label_sets.load(Ordering::Relaxed)),
+        ]
+    }
+}
+
+/// How many values each label may have; see [`crate::MetricsConfig`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    pub(crate) label_sets: usize,
+    pub(crate) models: usize,
+    pub(crate) keys: usize,
+    pub(crate) projects: usize,
+}
+
+/// All label values met so far.
+pub(crate) struct Labels {
+    texts: Vec<Arc<str>>,
+    fixed: HashMap<Arc<str>, Symbol>,
+    open: [(HashMap<Arc<str>, Symbol>, usize); 4],
+    overflow: Arc<Overflow>,
+}
+
+impl Labels {
+    pub(crate) fn new(caps: Caps, overflow: Arc<Overflow>) -> Labels {
+        let places = |cap| (HashMap::new(), cap);
+        Labels {
+            texts: vec![Arc::from(""), Arc::from(OTHER)],
+            fixed: HashMap::new(),
+            open: [places(caps.models), places(caps.keys), places(caps.projects), places(MAX_REASONS)],
+            overflow,
+        }
+    }
+
+    /// A value from a closed list or from the settings.
+    pub(crate) fn fixed(&mut self, value: Option<&str>) -> Symbol {
+        let Some(value) = value.filter(|v| !v.is_empty()).map(cut) else { return Symbol::ABSENT };
+        match self.fixed.get(value) {
+            Some(symbol) => *symbol,
+            None => insert(&mut self.texts, &mut self.fixed, value),
+        }
+    }
+
+    /// A value from outside. Unless it is `trusted` it gets a new place only among the first half.
+    pub(crate) fn open(&mut self, open: Open, value: Option<&str>, trusted: bool) -> Symbol {
+        let Some(value) = value.filter(|v| !v.is_empty()).map(cut) else { return Symbol::ABSENT };
+        let (places, cap) = &mut self.open[open as usize];
+        if let Some(symbol) = places.get(value) {
+            return *symbol;
+        }
+        if places.len() >= if trusted { *cap } else { cap.div_ceil(2) } {
+            self.overflow.count(open);
+            return Symbol::OTHER;
+        }
+        insert(&mut self.texts, places, value)
+    }
+
+    pub(crate) fn text(&self, symbol: Symbol) -> Arc<str> {
+        self.texts.get(symbol.0 as usize).cloned().unwrap_or_else(|| Arc::from(OTHER))
+    }
+}
+
+fn insert(texts: &mut Vec<Arc<str>>, places: &mut HashMap<Arc<str>, Symbol>, value: &str) -> Symbol {
+    let Ok(next) = u32::try_from(texts.len()) else { return Symbol::OTHER };
+    let text: Arc<str> = Arc::from(value);
+    texts.push(Arc::clone(&text));
+    places.insert(text, Symbol(next));
+    Symbol(next)
+}
+
+/// The value, or its first bytes up to the limit, whole characters only.
+pub(crate) fn cut(value: &str) -> &str {
+    if value.len() <= MAX_BYTES {
+        return value;
+    }
+    let end = (0..=MAX_BYTES).rev().find(|i| value.is_char_boundary(*i)).unwrap_or(0);
+    &value[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(models: usize) -> Labels {
+        Labels::new(Caps { label_sets: 10, models, keys: 2, projects: 2 }, Arc::default())
+    }
+
+    #[test]
+    fn a_full_label_says_other_and_still_knows_the_old_values() {
+        let mut l = labels(2);
+        let a = l.open(Open::Model, Some("a"), true);
+        let b = l.open(Open::Model, Some("b"), true);
+        assert_ne!(a, b);
+        assert_eq!(l.open(Open::Model, Some("c"), true), Symbol::OTHER);
+        assert_eq!(l.open(Open::Model, Some("a"), true), a);
+        assert_eq!(&*l.text(a), "a");
+        assert_eq!(l.overflow.counts()[0], ("model", 1));
+    }
+
+    #[test]
+    fn failed_exchanges_fill_half_of_the_places_at_most() {
+        let mut l = labels(4);
+        for i in 0..100 {
+            l.open(Open::Model, Some(&format!("typo-{i}")), false);
+        }
+        assert_ne!(l.open(Open::Model, Some("real-1"), true), Symbol::OTHER);
+        assert_ne!(l.open(Open::Model, Some("real-2"), true), Symbol::OTHER);
+        assert_eq!(l.open(Open::Model, Some("real-3"), true), Symbol::OTHER);
+    }
+
+    #[test]
+    fn absent_and_empty_are_absent_and_long_values_are_cut_between_characters() {
+        let mut l = labels(4);
+        assert_eq!(l.fixed(None), Symbol::ABSENT);
+        assert_eq!(l.open(Open::Key, Some(""), true), Symbol::ABSENT);
+        let long = "ä".repeat(100);
+        assert_eq!(cut(&long).len(), 128);
+        assert_eq!(cut(&format!("x{long}")).len(), 127);
+    }
+
+    #[test]
+    fn a_collapsed_set_keeps_what_the_number_is() {
+        let set = LabelSet::new(Shape::TokenType, [Symbol(7); 4], &[Symbol(9)]).collapsed();
+        assert_eq!(set.values[..6], [Symbol::OTHER, Symbol::OTHER, Symbol::OTHER, Symbol::OTHER, Symbol(9), Symbol(0)]);
+    }
+}

@@ -1,0 +1,398 @@
+//! Every name that limpid's telemetry puts out: metrics, their labels, span attributes, events.
+//!
+//! GenAI names follow the semantic conventions v1.41.1, the last full text before they moved to a repository of their
+//! own; limpid's own begin with `limpid.`. Both exporters read the one table below, so that a metric has the same name,
+//! unit, text and buckets on `/metrics` and in OTLP. The Prometheus spelling follows OpenTelemetry's rules for it: dots
+//! become underscores, `s` becomes the suffix `_seconds`, units in braces add nothing, counters end in `_total`.
+//!
+//! The advised buckets end where long prompts and reasoning models begin (82 s, or 10 s for the first token), so they
+//! are continued to 600 s.
+
+use limpid_core::GapHistogram;
+
+/// The instrumentation scope of spans and instruments.
+pub(crate) const SCOPE: &str = "limpid";
+
+/// Durations of whole calls: the convention's powers of two, continued.
+const DURATION: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 600.0];
+/// Times to a first something: the convention's bounds for the first token, continued.
+const FIRST: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
+    160.0, 320.0, 600.0,
+];
+/// What limpid itself takes, or a queue: from ten microseconds up.
+const FINE: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
+];
+/// Times between tokens. The gaps of a stream arrive already counted into these.
+const GAPS: &[f64] = &GapHistogram::BOUNDS;
+/// Token counts: powers of four, as the convention advises.
+const TOKENS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// A label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Label {
+    Operation,
+    Provider,
+    Model,
+    Upstream,
+    ErrorType,
+    TokenType,
+    Band,
+    Endpoint,
+    Category,
+    Reason,
+    Status,
+    Stream,
+    Key,
+    Project,
+    Type,
+    Source,
+    Verdict,
+    Why,
+}
+
+impl Label {
+    /// As an OpenTelemetry attribute; in Prometheus' spelling with underscores for dots.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Label::Operation => attr::OPERATION,
+            Label::Provider => attr::PROVIDER,
+            Label::Model => attr::REQUEST_MODEL,
+            Label::Upstream => "upstream",
+            Label::ErrorType => attr::ERROR_TYPE,
+            Label::TokenType => "gen_ai.token.type",
+            Label::Band => "input_tokens_band",
+            Label::Endpoint => ENDPOINT,
+            Label::Category => "category",
+            Label::Reason => "reason",
+            Label::Status => "status_code",
+            Label::Stream => "stream",
+            Label::Key => "key",
+            Label::Project => "project",
+            Label::Type => "type",
+            Label::Source => "source",
+            Label::Verdict => "verdict",
+            Label::Why => WHY,
+        }
+    }
+
+    /// Whether the label keeps its value when there are too many label sets. Those that say what a number *is* must,
+    /// or input tokens would be added to output tokens; their values are short closed lists.
+    pub(crate) const fn is_kept(self) -> bool {
+        matches!(self, Label::TokenType | Label::Category | Label::Type | Label::Source | Label::Verdict | Label::Why)
+    }
+}
+
+/// Label names that the metrics read at a scrape use too.
+pub(crate) const ENDPOINT: &str = "endpoint";
+pub(crate) const WHY: &str = "why";
+pub(crate) const WHAT: &str = "what";
+pub(crate) const LABEL: &str = "label";
+
+/// Which labels a metric has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Shape {
+    Base,
+    Error,
+    TokenType,
+    Band,
+    Request,
+    Tokens,
+    Refusal,
+    Why,
+}
+
+impl Shape {
+    /// The labels, at most [`MAX_LABELS`]; the first four are the same for all.
+    pub(crate) const fn labels(self) -> &'static [Label] {
+        use Label::{
+            Band, Category, Endpoint, ErrorType, Key, Model, Operation, Project, Provider, Reason, Source, Status,
+            Stream, TokenType, Type, Upstream, Verdict, Why,
+        };
+        match self {
+            Shape::Base => &[Operation, Provider, Model, Upstream],
+            Shape::Error => &[Operation, Provider, Model, Upstream, ErrorType],
+            Shape::TokenType => &[Operation, Provider, Model, Upstream, TokenType],
+            Shape::Band => &[Operation, Provider, Model, Upstream, Band],
+            Shape::Request => {
+                &[Operation, Provider, Model, Upstream, Endpoint, Category, Reason, Status, Stream, Key, Project]
+            }
+            Shape::Tokens => &[Operation, Provider, Model, Upstream, Type, Source, Key, Project],
+            Shape::Refusal => &[Operation, Provider, Model, Upstream, Verdict, Source],
+            Shape::Why => &[Operation, Provider, Model, Upstream, Why],
+        }
+    }
+}
+
+/// The most labels that a metric has.
+pub(crate) const MAX_LABELS: usize = 11;
+
+/// What an instrument counts in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Whole numbers that add up.
+    Counter,
+    /// Fractional numbers that add up.
+    Amount,
+    /// A distribution, with its upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// The unit, as UCUM writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Seconds,
+    Tokens,
+    Usd,
+    Requests,
+    Records,
+    Items,
+    Events,
+}
+
+impl Unit {
+    pub(crate) const fn ucum(self) -> &'static str {
+        match self {
+            Unit::Seconds => "s",
+            Unit::Tokens => "{token}",
+            Unit::Usd => "{USD}",
+            Unit::Requests => "{request}",
+            Unit::Records => "{record}",
+            Unit::Items => "{item}",
+            Unit::Events => "{event}",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Unit,
+    pub(crate) shape: Shape,
+    /// Without a full stop at the end.
+    pub(crate) help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($(#[$meta:meta])* $metric:ident = $name:literal, $kind:expr, $unit:ident, $shape:ident, $help:literal;)+) => {
+        /// A metric that finished exchanges feed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Metric { $($(#[$meta])* $metric),+ }
+
+        /// All of them, each at the index of its `Metric`.
+        pub(crate) const METRICS: &[Definition] = &[$(Definition {
+            name: $name,
+            kind: $kind,
+            unit: Unit::$unit,
+            shape: Shape::$shape,
+            help: $help,
+        }),+];
+    };
+}
+
+metrics! {
+    OperationDuration = "gen_ai.client.operation.duration", Kind::Histogram(DURATION), Seconds, Error,
+        "Time from the request's arrival to the end of the response";
+    TimeToFirstChunk = "gen_ai.client.operation.time_to_first_chunk", Kind::Histogram(FIRST), Seconds, Base,
+        "Time from the request's arrival to the first event of the stream, of any kind";
+    TimePerOutputChunk = "gen_ai.client.operation.time_per_output_chunk", Kind::Histogram(GAPS), Seconds, Base,
+        "Time between consecutive events with generated output";
+    TokenUsage = "gen_ai.client.token.usage", Kind::Histogram(TOKENS), Tokens, TokenType,
+        "Input and output tokens of one call as the backend counted them; estimates are left out";
+    ServerRequestDuration = "gen_ai.server.request.duration", Kind::Histogram(DURATION), Seconds, Error,
+        "Time from the start of the upstream request to the end of the response";
+    ServerTimeToFirstToken = "gen_ai.server.time_to_first_token", Kind::Histogram(FIRST), Seconds, Band,
+        "Time from the request's arrival to the first generated output of a successful stream";
+    ServerTimePerOutputToken = "gen_ai.server.time_per_output_token", Kind::Histogram(GAPS), Seconds, Base,
+        "Time per output token after the first of a successful stream";
+    Requests = "limpid.requests", Kind::Counter, Requests, Request,
+        "Finished exchanges";
+    Tokens = "limpid.tokens", Kind::Counter, Tokens, Tokens,
+        "Tokens by type and source; types other than input and output are subsets of these two";
+    Cost = "limpid.cost", Kind::Amount, Usd, Tokens,
+        "Price of the tokens in US dollars by its most specific parts, which add up; a part that is only known as a sum has the type total";
+    Refusals = "limpid.refusals", Kind::Counter, Requests, Refusal,
+        "Replies that are a refusal, or read like one";
+    QueueDuration = "limpid.queue.duration", Kind::Histogram(FINE), Seconds, Base,
+        "Time that the request waited for a permit";
+    TimeToFirstByte = "limpid.time_to_first_byte", Kind::Histogram(FIRST), Seconds, Base,
+        "Time from the request's arrival to the first byte of the response's body";
+    TimeToFirstContent = "limpid.time_to_first_content", Kind::Histogram(FIRST), Seconds, Base,
+        "Time from the request's arrival to the first visible text of a stream";
+    Stall = "limpid.stall", Kind::Histogram(GAPS), Seconds, Base,
+        "The longest gap between events with generated output of one stream";
+    ReaderLag = "limpid.reader_lag", Kind::Histogram(FINE), Seconds, Base,
+        "Time for which the response waited for a slow client";
+    Overhead = "limpid.overhead", Kind::Histogram(FINE), Seconds, Base,
+        "Time that limpid itself took before the request went upstream, without queue and connect";
+    Unpriced = "limpid.unpriced", Kind::Counter, Requests, Why,
+        "Exchanges with known tokens and no price, by the cause";
+    ObserverErrors = "limpid.observer.errors", Kind::Counter, Events, Why,
+        "Responses that the observer stopped reading, by the cause; the relay went on";
+}
+
+impl Metric {
+    /// Its line of the table.
+    pub(crate) const fn definition(self) -> &'static Definition {
+        &METRICS[self as usize]
+    }
+
+    /// Whether its buckets carry the trace of their last exchange.
+    pub(crate) const fn has_exemplars(self) -> bool {
+        matches!(
+            self,
+            Metric::OperationDuration
+                | Metric::TimeToFirstChunk
+                | Metric::ServerRequestDuration
+                | Metric::ServerTimeToFirstToken
+        )
+    }
+}
+
+/// A name as Prometheus spells it, less the suffixes for unit and counter.
+pub(crate) fn spelling(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// A metric that is read when it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LiveDefinition {
+    pub(crate) name: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) help: &'static str,
+}
+
+/// Exchanges under way, by endpoint.
+pub(crate) const IN_FLIGHT: LiveDefinition =
+    LiveDefinition { name: "limpid.in_flight", unit: Unit::Requests, help: "Exchanges that have begun and not ended" };
+/// Records that no surface saw.
+pub(crate) const RECORDS_DROPPED: LiveDefinition = LiveDefinition {
+    name: "limpid.records.dropped",
+    unit: Unit::Records,
+    help: "Finished exchanges that are missing in every other number because the queue of records was full",
+};
+/// What could not be exported, by what and why.
+pub(crate) const EXPORT_FAILED: LiveDefinition = LiveDefinition {
+    name: "limpid.export.failed",
+    unit: Unit::Items,
+    help: "Spans, metric exports and log lines that were lost, by what and why",
+};
+/// How often a label's value was replaced.
+pub(crate) const LABELS_OVERFLOW: LiveDefinition = LiveDefinition {
+    name: "limpid.labels.overflow",
+    unit: Unit::Events,
+    help: "Times that a label's value was replaced by other because there were too many values, or label sets",
+};
+
+/// The value that stands for all that have no place of their own.
+pub(crate) const OTHER: &str = "other";
+/// `limpid.tokens` and `limpid.cost`, by type.
+pub(crate) const TOTAL: &str = "total";
+
+/// Names of span attributes and events.
+pub(crate) mod attr {
+    pub(crate) const OPERATION: &str = "gen_ai.operation.name";
+    pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
+    pub(crate) const CONVERSATION: &str = "gen_ai.conversation.id";
+    pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
+    pub(crate) const CHOICE_COUNT: &str = "gen_ai.request.choice.count";
+    pub(crate) const SEED: &str = "gen_ai.request.seed";
+    pub(crate) const TOP_K: &str = "gen_ai.request.top_k";
+    pub(crate) const TOP_P: &str = "gen_ai.request.top_p";
+    pub(crate) const TEMPERATURE: &str = "gen_ai.request.temperature";
+    pub(crate) const MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+    pub(crate) const FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+    pub(crate) const PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+    pub(crate) const REASONING_LEVEL: &str = "gen_ai.request.reasoning.level";
+    pub(crate) const STREAM: &str = "gen_ai.request.stream";
+    pub(crate) const RESPONSE_ID: &str = "gen_ai.response.id";
+    pub(crate) const RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub(crate) const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    pub(crate) const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+    pub(crate) const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    pub(crate) const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+    pub(crate) const CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
+    pub(crate) const CACHE_CREATION: &str = "gen_ai.usage.cache_creation.input_tokens";
+    pub(crate) const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+    pub(crate) const SERVER_ADDRESS: &str = "server.address";
+    pub(crate) const SERVER_PORT: &str = "server.port";
+    pub(crate) const ERROR_TYPE: &str = "error.type";
+    pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
+    pub(crate) const OPENAI_API_TYPE: &str = "openai.api.type";
+    pub(crate) const OPENAI_REQUEST_TIER: &str = "openai.request.service_tier";
+    pub(crate) const OPENAI_RESPONSE_TIER: &str = "openai.response.service_tier";
+
+    pub(crate) const EXCHANGE: &str = "limpid.exchange.id";
+    pub(crate) const ENDPOINT: &str = "limpid.endpoint";
+    pub(crate) const UPSTREAM: &str = "limpid.upstream";
+    pub(crate) const REGION: &str = "limpid.region";
+    pub(crate) const KEY: &str = "limpid.key";
+    pub(crate) const PROJECT: &str = "limpid.project";
+    pub(crate) const USER: &str = "limpid.user";
+    pub(crate) const TEMPLATE: &str = "limpid.template";
+    pub(crate) const SESSION: &str = "limpid.session";
+    pub(crate) const REQUEST_ID: &str = "limpid.request_id";
+    pub(crate) const ATTEMPTS: &str = "limpid.attempts";
+    pub(crate) const CATEGORY: &str = "limpid.outcome.category";
+    pub(crate) const REASON: &str = "limpid.outcome.reason";
+    pub(crate) const ENDING: &str = "limpid.outcome.ending";
+    pub(crate) const ANSWERED: &str = "limpid.answered_by_limpid";
+    pub(crate) const REFUSAL: &str = "limpid.refusal.verdict";
+    pub(crate) const REFUSAL_SOURCE: &str = "limpid.refusal.source";
+    pub(crate) const REFUSAL_KIND: &str = "limpid.refusal.kind";
+    pub(crate) const QUEUE: &str = "limpid.queue.duration";
+    pub(crate) const TTFT: &str = "limpid.ttft";
+    pub(crate) const TPOT: &str = "limpid.tpot";
+    pub(crate) const STALL: &str = "limpid.stall";
+    pub(crate) const READER_LAG: &str = "limpid.reader_lag";
+    pub(crate) const OUTPUT_SPEED: &str = "limpid.output_tokens_per_s";
+    pub(crate) const USAGE_SOURCE: &str = "limpid.usage.source";
+    pub(crate) const PRICE_USD: &str = "limpid.price.usd";
+    pub(crate) const PRICE_SOURCE: &str = "limpid.price.source";
+    pub(crate) const PRICE_MATCHED: &str = "limpid.price.matched";
+    pub(crate) const UNPRICED: &str = "limpid.unpriced";
+
+    /// The event at the first token; the convention has none, so the name is limpid's.
+    pub(crate) const FIRST_TOKEN_EVENT: &str = "limpid.first_token";
+    /// The event at the first visible text.
+    pub(crate) const FIRST_CONTENT_EVENT: &str = "limpid.first_content";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_consistent() {
+        for d in METRICS {
+            assert!(d.shape.labels().len() <= MAX_LABELS, "{}", d.name);
+            assert!(d.name.starts_with("gen_ai.") || d.name.starts_with("limpid."), "{}", d.name);
+            assert!(!d.help.ends_with('.'), "prometheus-client adds one: {}", d.help);
+            if let Kind::Histogram(bounds) = d.kind {
+                assert!(bounds.is_sorted_by(|a, b| a < b), "{}", d.name);
+                assert!(d.unit == Unit::Seconds || d.unit == Unit::Tokens, "{}", d.name);
+            }
+            assert_eq!(&d.shape.labels()[..4], Shape::Base.labels());
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! From a record to numbers: which metric gets which value under which labels.
+//!
+//! One recorder serves each exporter, so that `/metrics` and OTLP say the same by construction. It looks up each label
+//! set once a record and keeps the bound series of its metrics; a series comes into being with its first value, so a
+//! number that was never known is absent rather than 0.
+//!
+//! Only calls that make a model work feed the `gen_ai.*` metrics; listing models does not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use limpid_core::{Category, ExchangeRecord, RecordConsumer, Source, Usage, Verdict};
+
+use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Symbol};
+use crate::names::{Label, METRICS, Metric, Shape, TOTAL};
+
+/// What a series gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Value {
+    Whole(u64),
+    Real(f64),
+}
+
+impl Value {
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Value::Whole(n) => n as f64,
+            Value::Real(v) => v,
+        }
+    }
+}
+
+impl From<Duration> for Value {
+    fn from(d: Duration) -> Value {
+        Value::Real(d.as_secs_f64())
+    }
+}
+
+/// The exchange behind a value, so that one can go from a bucket to its trace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Trace {
+    pub(crate) trace_id: u128,
+    pub(crate) span_id: u64,
+    pub(crate) at: SystemTime,
+}
+
+/// Where series live.
+pub(crate) trait Backend: Send {
+    /// A metric with fixed labels.
+    type Series: Send;
+
+    /// The series of these labels; created once a label set.
+    fn bind(&self, metric: Metric, labels: &[(Label, Arc<str>)]) -> Self::Series;
+
+    /// Adds a value to it `times` times.
+    fn record(series: &Self::Series, value: Value, times: u32, trace: Option<Trace>);
+}
+
+/// A consumer of records that feeds a [`Backend`].
+pub(crate) struct Recorder<B: Backend> {
+    backend: B,
+    labels: Labels,
+    overflow: Arc<Overflow>,
+    sets: HashMap<LabelSet, Vec<Option<B::Series>>>,
+    max_sets: usize,
+}
+
+impl<B: Backend> Recorder<B> {
+    pub(crate) fn new(backend: B, caps: Caps, overflow: Arc<Overflow>) -> Recorder<B> {
+        let labels = Labels::new(caps, Arc::clone(&overflow));
+        Recorder { backend, labels, overflow, sets: HashMap::new(), max_sets: caps.label_sets }
+    }
+
+    /// The series of a label set; of the collapsed set where there is no room for a new one. Collapsed sets need no
+    /// room: there are a few dozen in all.
+    fn series(&mut self, set: LabelSet) -> Bound<'_, B> {
+        let known = self.sets.contains_key(&set);
+        let set = if known || self.sets.len() < self.max_sets {
+            set
+        } else {
+            self.overflow.count_label_set();
+            set.collapsed()
+        };
+        let slots = self.sets.entry(set).or_insert_with(|| METRICS.iter().map(|_| None).collect());
+        Bound { backend: &self.backend, labels: &self.labels, set, slots, trace: None }
+    }
+}
+
+/// The series of one label set.
+struct Bound<'a, B: Backend> {
+    backend: &'a B,
+    labels: &'a Labels,
+    set: LabelSet,
+    slots: &'a mut Vec<Option<B::Series>>,
+    trace: Option<Trace>,
+}
+
+impl<B: Backend> Bound<'_, B> {
+    fn traced(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    fn add(&mut self, metric: Metric, value: impl Into<Option<Value>>) {
+        if let Some(value) = value.into() {
+            self.add_times(metric, value, 1);
+        }
+    }
+
+    fn time(&mut self, metric: Metric, duration: Option<Duration>) {
+        self.add(metric, duration.map(Value::from));
+    }
+
+    fn add_times(&mut self, metric: Metric, value: Value, times: u32) {
+        debug_assert_eq!(metric.definition().shape, self.set.shape);
+        let Some(slot) = self.slots.get_mut(metric as usize) else { return };
+        let series = slot.get_or_insert_with(|| {
+            let values = self.set.values.iter();
+            let labels: Vec<_> = (self.set.shape.labels().iter().zip(values))
+                .filter(|(_, value)| **value != Symbol::ABSENT)
+                .map(|(label, value)| (*label, self.labels.text(*value)))
+                .collect();
+            self.backend.bind(metric, &labels)
+        });
+        B::record(series, value, times, self.trace.filter(|_| metric.has_exemplars()));
+    }
+}
+
+/// The interned names of one record.
+#[derive(Clone, Copy)]
+struct Names {
+    base: [Symbol; 4],
+    key: Symbol,
+    project: Symbol,
+    error: Symbol,
+}
+
+impl<B: Backend> RecordConsumer for Recorder<B> {
+    fn consume(&mut self, record: &Arc<ExchangeRecord>) {
+        let r = &**record;
+        let names = self.names(r);
+        self.outcome(r, &names);
+        self.timing(r, &names);
+        self.tokens(r, &names);
+        if r.endpoint.is_inference() {
+            self.gen_ai(r, &names);
+        }
+    }
+}
+
+impl<B: Backend> Recorder<B> {
+    fn names(&mut self, r: &ExchangeRecord) -> Names {
+        let trusted = r.outcome.category == Category::Ok || r.usage.is_some();
+        let l = &mut self.labels;
+        Names {
+            base: [
+                l.fixed(Some(r.endpoint.operation())),
+                l.fixed(r.provider()),
+                l.open(Open::Model, r.model.name(), trusted),
+                l.fixed(r.upstream.as_deref().map(|u| &*u.name)),
+            ],
+            key: l.open(Open::Key, r.caller.key.as_deref(), trusted),
+            project: l.open(Open::Project, r.caller.project.as_deref(), trusted),
+            error: l.open(Open::Reason, r.outcome.error_type(), trusted),
+        }
+    }
+
+    fn outcome(&mut self, r: &ExchangeRecord, names: &Names) {
+        let l = &mut self.labels;
+        let status = r.status.map(|s| s.to_string());
+        let request = [
+            l.fixed(Some(r.endpoint.as_str())),
+            l.fixed(Some(r.outcome.category.as_str())),
+            match names.error {
+                Symbol::ABSENT => l.open(Open::Reason, Some(&r.outcome.reason), true),
+                error => error,
+            },
+            l.fixed(status.as_deref()),
+            l.fixed(Some(if r.stream { "true" } else { "false" })),
+            names.key,
+            names.project,
+        ];
+        let refusal = [l.fixed(Some(r.refusal.verdict.as_str())), l.fixed(r.refusal.source)];
+        let fault = r.observer_fault.map(|f| l.fixed(Some(f.as_str())));
+        let unpriced = r.unpriced.map(|why| l.fixed(Some(why)));
+
+        let one = Value::Whole(1);
+        self.series(LabelSet::new(Shape::Request, names.base, &request)).add(Metric::Requests, one);
+        if r.refusal.verdict != Verdict::None {
+            self.series(LabelSet::new(Shape::Refusal, names.base, &refusal)).add(Metric::Refusals, one);
+        }
+        for (metric, why) in [(Metric::ObserverErrors, fault), (Metric::Unpriced, unpriced)] {
+            if let Some(why) = why {
+                self.series(LabelSet::new(Shape::Why, names.base, &[why])).add(metric, one);
+            }
+        }
+    }
+
+    fn timing(&mut self, r: &ExchangeRecord, names: &Names) {
+        let t = &r.timeline;
+        let mut series = self.series(LabelSet::new(Shape::Base, names.base, &[])).traced(trace(r));
+        series.time(Metric::QueueDuration, t.queue());
+        series.time(Metric::TimeToFirstByte, t.first_byte());
+        series.time(Metric::TimeToFirstContent, t.first_content());
+        series.time(Metric::Stall, t.stall);
+        series.time(Metric::ReaderLag, t.reader_lag);
+        series.time(Metric::Overhead, t.overhead());
+        if !r.endpoint.is_inference() {
+            return;
+        }
+        if r.stream {
+            series.time(Metric::TimeToFirstChunk, t.first_event());
+        }
+        for (count, mean) in t.gaps.buckets() {
+            series.add_times(Metric::TimePerOutputChunk, mean.into(), count);
+        }
+        if r.outcome.category == Category::Ok {
+            series.time(Metric::ServerTimePerOutputToken, r.tpot());
+        }
+    }
+
+    fn gen_ai(&mut self, r: &ExchangeRecord, names: &Names) {
+        let t = &r.timeline;
+        let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
+        ends.time(Metric::OperationDuration, Some(t.total()));
+        ends.time(Metric::ServerRequestDuration, t.sent.map(|sent| t.ended.since(sent)));
+
+        if let Some(ttft) = t.ttft().filter(|_| r.stream && r.outcome.category == Category::Ok) {
+            let band = self.labels.fixed(r.input_tokens_band().map(limpid_core::InputTokensBand::as_str));
+            let mut first = self.series(LabelSet::new(Shape::Band, names.base, &[band])).traced(trace(r));
+            first.time(Metric::ServerTimeToFirstToken, Some(ttft));
+        }
+        if let Some(usage) = r.usage.as_ref().filter(|u| u.source != Source::Estimated) {
+            for (kind, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+                let Some(count) = count else { continue };
+                let kind = self.labels.fixed(Some(kind));
+                let mut tokens = self.series(LabelSet::new(Shape::TokenType, names.base, &[kind]));
+                tokens.add(Metric::TokenUsage, Value::Whole(count));
+            }
+        }
+    }
+
+    fn tokens(&mut self, r: &ExchangeRecord, names: &Names) {
+        if let Some(usage) = &r.usage {
+            for (kind, count) in token_counts(usage) {
+                let Some(count) = count else { continue };
+                self.count(Metric::Tokens, names, kind, usage.source.as_str(), Value::Whole(count));
+            }
+        }
+        let Some(price) = &r.price else { return };
+        let source = price.source.as_str();
+        if price.parts.is_empty() {
+            self.count(Metric::Cost, names, TOTAL, source, Value::Real(price.usd.as_usd()));
+        }
+        for part in &price.parts {
+            self.count(Metric::Cost, names, part.name, source, Value::Real(part.usd.as_usd()));
+        }
+    }
+
+    fn count(&mut self, metric: Metric, names: &Names, kind: &str, source: &str, value: Value) {
+        let more = [self.labels.fixed(Some(kind)), self.labels.fixed(Some(source)), names.key, names.project];
+        self.series(LabelSet::new(Shape::Tokens, names.base, &more)).add(metric, value);
+    }
+}
+
+/// The counts of `limpid.tokens` by type. All but the first two are subsets of these.
+fn token_counts(u: &Usage) -> [(&'static str, Option<u64>); 8] {
+    [
+        ("input", u.input_tokens),
+        ("output", u.output_tokens),
+        ("cached_input", u.cached_input_tokens),
+        ("cache_write_input", u.cache_write_input_tokens),
+        ("reasoning_output", u.reasoning_output_tokens),
+        ("audio_input", u.audio_input_tokens),
+        ("image_input", u.image_input_tokens),
+        ("audio_output", u.audio_output_tokens),
+    ]
+}
+
+fn trace(r: &ExchangeRecord) -> Trace {
+    Trace { trace_id: r.trace_id, span_id: r.span_id, at: r.started_at + r.timeline.total() }
+}

@@ -1,0 +1,447 @@
+//! One fully known record through the metrics and the log, and what must not happen when names run wild.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Write};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use limpid_core::{
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ExchangeSink as _, FinishReason,
+    GapHistogram, Handover, ModelNames, ObserverFault, Outcome, PicoUsd, Price, PricePart, PriceSource,
+    RecordConsumer as _, Refusal, RefusalKind, RequestFacts, Source, StreamMarks, Tick, Timeline, TraceParent,
+    UpstreamInfo, Usage, Verdict,
+};
+
+use crate::names::{METRICS, spelling};
+use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
+
+pub(crate) const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+pub(crate) const SPAN_ID: u64 = 0xb7ad_6b71_6920_3331;
+
+fn ms(n: u64) -> Tick {
+    Tick(n * 1_000_000)
+}
+
+/// A stream of chat that went well, with every number known.
+pub(crate) fn record() -> ExchangeRecord {
+    let mut gaps = GapHistogram::default();
+    gaps.record(Duration::from_millis(10));
+    gaps.record(Duration::from_millis(40));
+    gaps.record(Duration::from_millis(50));
+    let text = |s: &str| Some(Box::<str>::from(s));
+    ExchangeRecord {
+        id: ExchangeId::from(1u128),
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        endpoint: Endpoint::Chat,
+        method: "POST".into(),
+        path: "/v1/chat/completions".into(),
+        status: Some(200),
+        answered_by_limpid: false,
+        stream: true,
+        upstream: Some(Arc::new(UpstreamInfo {
+            name: "oa".into(),
+            provider: "openai".into(),
+            region: Some("eu".into()),
+            address: "api.example".into(),
+            port: 443,
+        })),
+        model: ModelNames { requested: text("m"), responded: text("m-2026") },
+        caller: Caller {
+            key: text("team"),
+            project: text("search"),
+            user: text("u"),
+            template: text("t"),
+            session: text("s"),
+            priority: None,
+            request_id: text("rid"),
+            trace: Some(TraceParent { trace_id: TRACE_ID, span_id: 0x99, sampled: true }),
+        },
+        request: RequestFacts {
+            model: text("m"),
+            stream: Some(true),
+            include_usage: Some(true),
+            max_tokens: Some(256),
+            choices: Some(2),
+            temperature: Some(0.5),
+            top_p: Some(0.9),
+            top_k: Some(40.0),
+            frequency_penalty: Some(0.1),
+            presence_penalty: Some(0.2),
+            seed: Some(7),
+            service_tier: text("flex"),
+            reasoning_effort: text("high"),
+            conversation_id: text("conv"),
+        },
+        trace_id: TRACE_ID,
+        span_id: SPAN_ID,
+        outcome: Outcome { category: Category::Ok, reason: "stop".into(), ending: Ending::End },
+        refusal: Refusal { verdict: Verdict::Certain, source: Some("refusal_field"), kind: Some(RefusalKind::Model) },
+        timeline: Timeline {
+            arrived: ms(0),
+            admitted: Some(ms(1)),
+            sent: Some(ms(4)),
+            connect: Some(Duration::from_millis(2)),
+            headers: Some(ms(50)),
+            marks: StreamMarks {
+                first_byte: Some(ms(60)),
+                first_event: Some(ms(70)),
+                first_token: Some(ms(100)),
+                first_content: Some(ms(120)),
+                last_token: Some(ms(200)),
+            },
+            ended: ms(204),
+            stall: Some(Duration::from_millis(50)),
+            gaps,
+            reader_lag: Some(Duration::from_millis(3)),
+        },
+        events: Some(6),
+        token_events: Some(4),
+        first_event_tokens: Some(1),
+        reasoning_streamed: true,
+        response_id: text("chatcmpl-1"),
+        service_tier: text("default"),
+        finish_reasons: vec![
+            FinishReason { index: 0, reason: "stop".into() },
+            FinishReason { index: 1, reason: "length".into() },
+        ],
+        usage: Some(Usage {
+            input_tokens: Some(100),
+            output_tokens: Some(11),
+            cached_input_tokens: Some(60),
+            cache_write_input_tokens: Some(20),
+            reasoning_output_tokens: Some(5),
+            audio_input_tokens: Some(1),
+            image_input_tokens: Some(2),
+            audio_output_tokens: Some(3),
+            ..Usage::empty(Source::Reported)
+        }),
+        price: Some(Price {
+            usd: PicoUsd(3 * PicoUsd::DOLLAR / 4),
+            source: PriceSource::Catalogue,
+            matched: Some("openai/m".into()),
+            table: Some("2026-11-20".into()),
+            parts: vec![part("input", 2), part("output", 1)],
+        }),
+        unpriced: Some("unknown_model"),
+        attempts: 1,
+        bytes: ByteCounts { request: 5, response: 6 },
+        observer_fault: Some(ObserverFault::Json),
+    }
+}
+
+fn part(name: &'static str, quarters: u64) -> PricePart {
+    PricePart { name, units: 1, per_million: PicoUsd(0), usd: PicoUsd(quarters * PicoUsd::DOLLAR / 4) }
+}
+
+fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
+    let live = LiveCounts::default();
+    let (metrics, consumer) = Metrics::new(&MetricsConfig::default(), live.clone());
+    (metrics, consumer, live)
+}
+
+/// The samples of a text but for buckets and zeros, by name and sorted labels.
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.contains("_bucket{"));
+    let sample = |line: &str| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let mut labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+        labels.sort_unstable();
+        (format!("{name}{{{}}}", labels.join(",")), value.parse::<f64>().unwrap())
+    };
+    lines.map(sample).filter(|(_, value)| *value != 0.0).collect()
+}
+
+/// What [`record`] must give: the metric in Prometheus' spelling, its labels beside the common four, its value, which
+/// for a histogram is the sum, and its count.
+pub(crate) const EXPECTED: &[(&str, &str, f64, Option<f64>)] = &[
+    ("gen_ai_client_operation_duration_seconds", "", 0.204, Some(1.0)),
+    ("gen_ai_client_operation_time_to_first_chunk_seconds", "", 0.07, Some(1.0)),
+    ("gen_ai_client_operation_time_per_output_chunk_seconds", "", 0.1, Some(3.0)),
+    ("gen_ai_client_token_usage", "gen_ai_token_type=input", 100.0, Some(1.0)),
+    ("gen_ai_client_token_usage", "gen_ai_token_type=output", 11.0, Some(1.0)),
+    ("gen_ai_server_request_duration_seconds", "", 0.2, Some(1.0)),
+    ("gen_ai_server_time_to_first_token_seconds", "input_tokens_band=<=128", 0.1, Some(1.0)),
+    ("gen_ai_server_time_per_output_token_seconds", "", 0.01, Some(1.0)),
+    (
+        "limpid_requests_total",
+        "endpoint=chat,category=ok,reason=stop,status_code=200,stream=true,key=team,project=search",
+        1.0,
+        None,
+    ),
+    ("limpid_tokens_total", "type=input,source=reported,key=team,project=search", 100.0, None),
+    ("limpid_tokens_total", "type=output,source=reported,key=team,project=search", 11.0, None),
+    ("limpid_tokens_total", "type=cached_input,source=reported,key=team,project=search", 60.0, None),
+    ("limpid_tokens_total", "type=cache_write_input,source=reported,key=team,project=search", 20.0, None),
+    ("limpid_tokens_total", "type=reasoning_output,source=reported,key=team,project=search", 5.0, None),
+    ("limpid_tokens_total", "type=audio_input,source=reported,key=team,project=search", 1.0, None),
+    ("limpid_tokens_total", "type=image_input,source=reported,key=team,project=search", 2.0, None),
+    ("limpid_tokens_total", "type=audio_output,source=reported,key=team,project=search", 3.0, None),
+    ("limpid_cost_total", "type=input,source=catalogue,key=team,project=search", 0.5, None),
+    ("limpid_cost_total", "type=output,source=catalogue,key=team,project=search", 0.25, None),
+    ("limpid_refusals_total", "verdict=certain,source=refusal_field", 1.0, None),
+    ("limpid_queue_duration_seconds", "", 0.001, Some(1.0)),
+    ("limpid_time_to_first_byte_seconds", "", 0.06, Some(1.0)),
+    ("limpid_time_to_first_content_seconds", "", 0.12, Some(1.0)),
+    ("limpid_stall_seconds", "", 0.05, Some(1.0)),
+    ("limpid_reader_lag_seconds", "", 0.003, Some(1.0)),
+    ("limpid_overhead_seconds", "", 0.001, Some(1.0)),
+    ("limpid_unpriced_total", "why=unknown_model", 1.0, None),
+    ("limpid_observer_errors_total", "why=json", 1.0, None),
+];
+
+/// [`EXPECTED`] in the form of [`samples`].
+pub(crate) fn expected() -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    for (name, more, value, count) in EXPECTED {
+        let common = "gen_ai_operation_name=chat,gen_ai_provider_name=openai,gen_ai_request_model=m,upstream=oa";
+        let mut labels: Vec<_> = common
+            .split(',')
+            .chain(more.split(',').filter(|l| !l.is_empty()))
+            .map(|l| l.split_once('=').map(|(name, value)| format!("{name}=\"{value}\"")).unwrap())
+            .collect();
+        labels.sort_unstable();
+        let labels = labels.join(",");
+        match count {
+            Some(count) => {
+                all.insert(format!("{name}_sum{{{labels}}}"), *value);
+                all.insert(format!("{name}_count{{{labels}}}"), *count);
+            }
+            None => drop(all.insert(format!("{name}{{{labels}}}"), *value)),
+        }
+    }
+    all
+}
+
+pub(crate) fn assert_close(got: &BTreeMap<String, f64>, want: &BTreeMap<String, f64>) {
+    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    for (series, value) in want {
+        assert!((got[series] - value).abs() < 1e-9, "{series}: {} is not {value}", got[series]);
+    }
+}
+
+#[test]
+fn a_full_record_gives_every_metric_its_value_under_its_labels() {
+    let (metrics, mut consumer, _) = metrics();
+    consumer.consume(&Arc::new(record()));
+    assert_close(&samples(&metrics.render(Format::Text)), &expected());
+    for d in METRICS {
+        let name = spelling(d.name);
+        assert!(EXPECTED.iter().any(|(e, ..)| e.starts_with(&name)), "{name} is not in the table of this test");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_there() {
+    let (metrics, mut consumer, _) = metrics();
+    let mut r = record();
+    r.timeline = Timeline { ended: ms(5), ..Timeline::default() };
+    (r.usage, r.price, r.unpriced, r.observer_fault, r.upstream) = (None, None, None, None, None);
+    (r.caller, r.model, r.refusal) = (Caller::default(), ModelNames::default(), Refusal::NONE);
+    (r.status, r.stream) = (None, false);
+    r.outcome = Outcome { category: Category::Cancelled, reason: "client_gone".into(), ending: Ending::ClientGone };
+    consumer.consume(&Arc::new(r));
+    let got: Vec<_> = samples(&metrics.render(Format::Text)).into_keys().collect();
+    let want = [
+        r#"gen_ai_client_operation_duration_seconds_count{error_type="client_gone",gen_ai_operation_name="chat"}"#,
+        r#"gen_ai_client_operation_duration_seconds_sum{error_type="client_gone",gen_ai_operation_name="chat"}"#,
+        r#"limpid_requests_total{category="cancelled",endpoint="chat",gen_ai_operation_name="chat",reason="client_gone",stream="false"}"#,
+    ];
+    assert_eq!(got, want);
+}
+
+#[test]
+fn only_inference_feeds_the_conventions_metrics() {
+    let (metrics, mut consumer, _) = metrics();
+    let mut r = record();
+    r.endpoint = Endpoint::Models;
+    consumer.consume(&Arc::new(r));
+    let text = metrics.render(Format::Text);
+    assert!(text.contains("limpid_requests_total{"));
+    assert!(!text.contains("# TYPE gen_ai_"), "{text}");
+}
+
+#[test]
+fn an_estimate_is_told_from_a_report_and_stays_out_of_the_conventions_tokens() {
+    let (metrics, mut consumer, _) = metrics();
+    let mut r = record();
+    r.usage = Some(Usage { input_tokens: Some(9), ..Usage::empty(Source::Estimated) });
+    consumer.consume(&Arc::new(r));
+    let text = metrics.render(Format::Text);
+    assert!(text.contains(r#"source="estimated",key="team",project="search"} 9"#), "{text}");
+    assert!(!text.contains("gen_ai_client_token_usage"));
+}
+
+#[test]
+fn a_failed_stream_has_no_first_token_time_but_an_error_type() {
+    let (metrics, mut consumer, _) = metrics();
+    let mut r = record();
+    r.outcome = Outcome { category: Category::StreamError, reason: "cut_off".into(), ending: Ending::UpstreamError };
+    consumer.consume(&Arc::new(r));
+    let text = metrics.render(Format::Text);
+    assert!(!text.contains("gen_ai_server_time_to_first_token"));
+    assert!(!text.contains("gen_ai_server_time_per_output_token"));
+    assert!(
+        text.contains(r#"gen_ai_client_operation_time_to_first_chunk_seconds_count{gen_ai_operation_name="chat","#)
+    );
+    for name in ["gen_ai_client_operation_duration_seconds_count", "gen_ai_server_request_duration_seconds_count"] {
+        let line = text.lines().find(|l| l.starts_with(name)).unwrap();
+        assert!(line.contains(r#"error_type="cut_off""#), "{line}");
+    }
+}
+
+#[test]
+fn both_formats_are_well_formed_and_only_open_metrics_has_exemplars() {
+    let (metrics, mut consumer, live) = metrics();
+    consumer.consume(&Arc::new(record()));
+    let (handover, _) = Handover::with_counts(1, Vec::new(), live.handover);
+    handover.started(Endpoint::Chat);
+
+    let text = metrics.render(Format::Text);
+    for line in [
+        "# HELP limpid_requests_total Finished exchanges.",
+        "# TYPE limpid_requests_total counter",
+        "# TYPE gen_ai_client_operation_duration_seconds histogram",
+        "# TYPE limpid_in_flight gauge",
+        r#"limpid_in_flight{endpoint="chat"} 1"#,
+        r#"limpid_records_dropped_total{why="queue_full"} 0"#,
+        r#"limpid_export_failed_total{what="spans",why="queue_full"} 0"#,
+        r#"limpid_labels_overflow_total{label="model"} 0"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "no line {line} in\n{text}");
+    }
+    assert!(!text.contains(" # {") && !text.contains("# EOF") && !text.contains("# UNIT"));
+
+    let open = metrics.render(Format::OpenMetrics);
+    assert!(open.ends_with("# EOF\n"));
+    assert!(open.contains("# UNIT limpid_stall_seconds seconds\n"));
+    assert!(open.contains("# TYPE limpid_requests counter\n"));
+    let bucket = open.lines().find(|l| l.starts_with("gen_ai_server_time_to_first_token_seconds_bucket{le=\"0.1\""));
+    let exemplar = r#"1 # {trace_id="0af7651916cd43dd8448eb211c80319c",span_id="b7ad6b7169203331"} 0.1 1700000000.204"#;
+    assert!(bucket.unwrap().ends_with(exemplar), "{bucket:?}");
+}
+
+#[test]
+fn promtool_finds_no_fault() {
+    let (metrics, mut consumer, _) = metrics();
+    consumer.consume(&Arc::new(record()));
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("skipped: promtool is not installed");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(metrics.render(Format::Text).as_bytes()).unwrap();
+    let out = promtool.wait_with_output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{said}");
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_hundred_thousand_models_stay_within_the_caps_and_are_counted() {
+    let live = LiveCounts::default();
+    let config = MetricsConfig { max_models: 50, max_label_sets: 120, ..MetricsConfig::default() };
+    let (metrics, mut consumer) = Metrics::new(&config, live);
+    for i in 0..100_000 {
+        let mut r = record();
+        r.model.requested = Some(format!("model-{i}\n\"{}\"", "x".repeat(i % 300)).into());
+        r.timeline.gaps = GapHistogram::default();
+        consumer.consume(&Arc::new(r));
+    }
+    let text = metrics.render(Format::Text);
+    let models: std::collections::BTreeSet<_> = text
+        .lines()
+        .filter_map(|l| l.split_once("gen_ai_request_model=\"")?.1.split_once("\",upstream").map(|(model, _)| model))
+        .collect();
+    assert!(models.len() <= 51 && models.contains("other"), "{}", models.len());
+    assert!(models.iter().all(|m| m.len() <= 128 + 3), "cut, with three bytes of escapes");
+    let got = samples(&text);
+    assert_eq!(got[r#"limpid_labels_overflow_total{label="model"}"#], 99_950.0);
+    assert!(got[r#"limpid_labels_overflow_total{label="label_sets"}"#] > 0.0);
+    let requests = |(series, value): (&String, &f64)| series.starts_with("limpid_requests_total").then_some(*value);
+    assert_eq!(got.iter().filter_map(requests).sum::<f64>(), 100_000.0, "none is lost, each is somewhere");
+    let sets: std::collections::BTreeSet<_> =
+        got.keys().filter_map(|s| s.split_once('{')).map(|(_, labels)| labels).collect();
+    assert!(sets.len() <= 120 + 30, "{}", sets.len());
+}
+
+/// A writer that a test holds on to.
+#[derive(Clone, Default)]
+struct Sink {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    fail: Arc<Mutex<Option<ErrorKind>>>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        // The first half is taken, so that a failing write leaves a torn line.
+        let taken = bytes.len().div_ceil(2);
+        self.bytes.lock().unwrap().extend_from_slice(&bytes[..taken]);
+        match *self.fail.lock().unwrap() {
+            Some(kind) if bytes.len() < 400 => Err(kind.into()),
+            _ => Ok(taken),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn each_record_is_a_line_of_the_log_and_is_written_when_idle() {
+    let sink = Sink::default();
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::default());
+    log.consume(&Arc::new(record()));
+    log.consume(&Arc::new(record()));
+    assert_eq!(sink.writes.load(Ordering::Relaxed), 0, "gathered first");
+    log.idle();
+    let written = String::from_utf8(sink.bytes.lock().unwrap().clone()).unwrap();
+    let lines: Vec<serde_json::Value> = written.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["timing"]["ttft_ms"], 100.0);
+    assert_eq!(lines[1]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+}
+
+#[test]
+fn a_full_disk_costs_its_lines_and_the_next_one_is_whole() {
+    let counts = Arc::<ExportCounts>::default();
+    let sink = Sink::default();
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::clone(&counts));
+    *sink.fail.lock().unwrap() = Some(ErrorKind::StorageFull);
+    log.consume(&Arc::new(record()));
+    log.idle();
+    assert_eq!(counts.log_lines_failed(), 1);
+    *sink.fail.lock().unwrap() = None;
+    log.consume(&Arc::new(record()));
+    log.idle();
+    let written = String::from_utf8(sink.bytes.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = written.lines().collect();
+    assert_eq!(lines.len(), 2, "the torn line and the whole one");
+    assert!(serde_json::from_str::<serde_json::Value>(lines[0]).is_err());
+    assert!(serde_json::from_str::<serde_json::Value>(lines[1]).is_ok());
+}
+
+#[test]
+fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
+    let counts = Arc::<ExportCounts>::default();
+    let sink = Sink::default();
+    *sink.fail.lock().unwrap() = Some(ErrorKind::BrokenPipe);
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::clone(&counts));
+    log.consume(&Arc::new(record()));
+    log.idle();
+    let writes = sink.writes.load(Ordering::Relaxed);
+    log.consume(&Arc::new(record()));
+    log.idle();
+    assert_eq!(sink.writes.load(Ordering::Relaxed), writes, "not tried again");
+    assert_eq!(counts.log_lines_failed(), 2);
+}
