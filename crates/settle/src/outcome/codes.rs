@@ -132,6 +132,16 @@ fn limited(error: &ReportedError) -> &'static str {
     }
 }
 
+/// Whether a hint may speak at this status. It is read out of a message, which can mention a context length or a model in
+/// passing: a refused key stays one, and a rate limit is no fault of the request.
+pub(super) const fn hint_holds(hint: ErrorHint, status: u16) -> bool {
+    match status {
+        401 | 402 => false,
+        429 => !matches!(hint, ErrorHint::ContextLength | ErrorHint::ModelNotFound),
+        _ => true,
+    }
+}
+
 /// What the message's hint says.
 pub(super) const fn hinted(hint: ErrorHint) -> Class {
     match hint {

@@ -14,12 +14,13 @@
 //! | 8 | 1xx, 3xx | `ok/switching`, `ok/redirect` |
 //! | 9 | a 2xx whose body should be JSON and is not | `upstream_error/malformed_body` |
 //! | 10 | a stream of a generating API that ended without a finish | `stream_error/truncated` |
-//! | 11 | a finish reason `error` or `abort` | `stream_error/in_stream_error`, `stream_error/aborted` |
+//! | 11 | a finish reason `error`, `failed`; `abort`, `aborted`, `cancelled` | `stream_error/in_stream_error`; `stream_error/aborted` |
 //! | 12 | any other 2xx | `ok/<finish reason>`, `ok/end` without one, `ok/ok` where there is nothing to finish |
 //!
 //! An error in the body is told by its **code** where that decides alone, then by its message's **hint**, then by the
 //! status. 429 and 400 are ambiguous: `insufficient_quota` is no rate limit, an overloaded TGI says 429, and a content
-//! filter says 400. A 200 can be a failure: there a `code` that is a number stands for the status, and what the server
+//! filter says 400. A hint, which is read out of a message, has no say about a 401 or 402, and does not make a 429 a fault
+//! of the request. A 200 can be a failure: there a `code` that is a number stands for the status, and what the server
 //! itself got wrong is a `stream_error`, because a 200 was sent.
 //!
 //! | code or hint | category / reason |
@@ -118,7 +119,8 @@ fn told(e: &Evidence<'_>) -> Option<Class> {
 }
 
 fn explained(error: &ReportedError, status: u16) -> Option<Class> {
-    if let Some(class) = codes::class(error).or_else(|| error.hint.map(codes::hinted)) {
+    let hint = error.hint.filter(|hint| codes::hint_holds(*hint, status));
+    if let Some(class) = codes::class(error).or_else(|| hint.map(codes::hinted)) {
         return Some(class);
     }
     let about_model = status == 404 && error.param.as_deref() == Some("model");
@@ -187,8 +189,8 @@ fn not_whole(e: &Evidence<'_>) -> Option<Class> {
         return Some((Category::StreamError, "truncated"));
     }
     match first_finish(seen)?.as_ref() {
-        "error" => Some((Category::StreamError, "in_stream_error")),
-        "abort" | "aborted" => Some((Category::StreamError, "aborted")),
+        "error" | "failed" => Some((Category::StreamError, "in_stream_error")),
+        "abort" | "aborted" | "cancelled" => Some((Category::StreamError, "aborted")),
         _ => None,
     }
 }

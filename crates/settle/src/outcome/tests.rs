@@ -107,6 +107,12 @@ fn the_code_goes_before_the_hint_and_the_hint_before_the_status() {
         (503, "unavailable_error", "503", "", None, "unavailable/unavailable"),
         (400, "exceed_context_size_error", "400", "", None, "client_request/context_length"),
         (429, "overloaded", "", "", None, "overloaded/overloaded"),
+        // A message that mentions something in passing.
+        (401, "", "", "", Some(ModelNotFound), "auth/invalid_api_key"),
+        (402, "", "", "", Some(RateLimitTokens), "quota/insufficient_quota"),
+        (429, "rate_limit_error", "", "", Some(ContextLength), "rate_limit/rate_limit"),
+        (429, "", "", "", Some(ContextLength), "rate_limit/rate_limit"),
+        (429, "", "", "", Some(QueueFull), "overloaded/queue_full"),
         // The code wins over a hint that says something else.
         (429, "", "insufficient_quota", "", Some(RateLimitRequests), "quota/insufficient_quota"),
     ] {
@@ -154,7 +160,9 @@ fn a_good_reply_is_named_by_its_first_finish() {
         ("größe", "ok/end"),
         (&"x".repeat(65), "ok/end"),
         ("error", "stream_error/in_stream_error"),
+        ("failed", "stream_error/in_stream_error"),
         ("abort", "stream_error/aborted"),
+        ("cancelled", "stream_error/aborted"),
     ] {
         assert_eq!(verdict(&evidence(&stream(finish))), expected, "{finish}");
     }
@@ -226,7 +234,7 @@ fn who_broke_off_is_named_unless_the_reply_was_complete() {
         (UpstreamError, Some(200), &whole, "stream_error/cut_off"),
         (End, None, &none, "internal/internal"),
     ] {
-        assert_eq!(verdict(&Evidence { ending, status, ..evidence(seen) }), expected, "{ending} {status:?}");
+        assert_eq!(verdict(&Evidence { status, ending, ..evidence(seen) }), expected, "{ending} {status:?}");
     }
 }
 

@@ -17,14 +17,15 @@ const MILLION: u128 = 1_000_000;
 
 /// The parts of the bill, most specific first, without those of no units.
 pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<PricePart>, Unpriced> {
-    check_counts(prices, usage)?;
+    let told = check_counts(prices, usage)?;
     let input_tokens = usage.input_tokens.unwrap_or(0);
     let mut shares: Vec<(Unit, u64)> = Vec::with_capacity(prices.len());
     let mut parts = Vec::with_capacity(prices.len());
     for price in prices {
         let inner = shares.iter().filter(|(unit, _)| unit.is_part_of(price.unit));
         let inner = inner.fold(0u128, |sum, (_, units)| sum + u128::from(*units));
-        let units = u128::from(count(price.unit, usage)?).checked_sub(inner).ok_or(Unpriced::InconsistentUsage)?;
+        let units =
+            u128::from(count(price.unit, usage, &told)?).checked_sub(inner).ok_or(Unpriced::InconsistentUsage)?;
         let units = u64::try_from(units).map_err(|_| Unpriced::InconsistentUsage)?;
         shares.push((price.unit, units));
         if units > 0 {
@@ -45,9 +46,11 @@ fn cost(units: u64, per_million: PicoUsd) -> Result<PicoUsd, Unpriced> {
     u64::try_from(pico / MILLION).map(PicoUsd).map_err(|_| Unpriced::OutOfRange)
 }
 
-/// Whether every token has a price, and every price its count.
-fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<(), Unpriced> {
-    if !Unit::ALL.iter().any(|u| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0)) {
+/// Whether every token has a price, and every price its count. Answers with the units of which there are some.
+fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpriced> {
+    let is_told = |u: &Unit| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0);
+    let told: Vec<Unit> = Unit::ALL.iter().copied().filter(is_told).collect();
+    if told.is_empty() {
         return Err(Unpriced::NoUsage);
     }
     if prices.is_empty() {
@@ -56,26 +59,23 @@ fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<(), Unpriced> {
     for total in [Unit::Input, Unit::Output] {
         match (prices.iter().find(|p| p.unit == total), total.count(usage)) {
             (None, Some(n)) if n > 0 => return Err(Unpriced::NoPrice),
-            (Some(price), None) if price.per_million(u64::MAX) != PicoUsd(0) || price.base != PicoUsd(0) => {
-                return Err(Unpriced::PartialUsage);
-            }
+            (Some(price), None) if !price.is_free() => return Err(Unpriced::PartialUsage),
             _ => {}
         }
     }
-    Ok(())
+    Ok(told)
 }
 
 /// How many of a priced unit there are. One that the usage does not tell counts 0, unless what it does tell shows that
 /// there were some: then the usage cannot be split.
-fn count(unit: Unit, usage: &Usage) -> Result<u64, Unpriced> {
+fn count(unit: Unit, usage: &Usage, told: &[Unit]) -> Result<u64, Unpriced> {
     if let Some(n) = unit.count(usage) {
         return Ok(n);
     }
-    let told = || Unit::ALL.iter().filter(|u| u.count(usage).is_some_and(|n| n > 0));
-    if told().any(|part| part.is_part_of(unit)) {
+    if told.iter().any(|part| part.is_part_of(unit)) {
         return Err(Unpriced::InconsistentUsage);
     }
-    if told().any(|a| told().any(|b| unit.is_overlap_of(*a, *b))) {
+    if told.iter().any(|a| told.iter().any(|b| unit.is_overlap_of(*a, *b))) {
         return Err(Unpriced::AmbiguousUsage);
     }
     Ok(0)

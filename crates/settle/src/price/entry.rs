@@ -90,6 +90,11 @@ impl UnitPrice {
         self.unit.name()
     }
 
+    /// Whether it costs nothing, however long the prompt.
+    pub(super) fn is_free(&self) -> bool {
+        self.base == PicoUsd(0) && self.thresholds.iter().all(|(_, price)| *price == PicoUsd(0))
+    }
+
     /// What a million units cost with so many input tokens. A threshold is a cliff: it reprices every unit, not only
     /// those above it.
     pub fn per_million(&self, input_tokens: u64) -> PicoUsd {

@@ -21,6 +21,7 @@ impl Pairs {
         }))
     }
 
+    #[inline]
     fn lacks(self, needed: Pairs) -> bool {
         self.0 & needed.0 != needed.0
     }
@@ -92,9 +93,15 @@ impl Alternative {
         Some(Alternative { needs: Pairs(needs), atoms })
     }
 
-    /// Whether `name`, in lower case and with the given pairs, is meant.
+    /// Whether `name`, in lower case and with the given pairs, is meant. Inlined, the comparison that turns down nearly
+    /// every rule costs a third of a call.
+    #[inline]
     pub(crate) fn holds(&self, name: &str, pairs: Pairs) -> bool {
-        !pairs.lacks(self.needs) && self.atoms.iter().all(|a| a.holds(name))
+        !pairs.lacks(self.needs) && self.each_atom_holds(name)
+    }
+
+    fn each_atom_holds(&self, name: &str) -> bool {
+        self.atoms.iter().all(|a| a.holds(name))
     }
 
     /// The one name it means, where that is all it says.

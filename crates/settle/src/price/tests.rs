@@ -384,7 +384,7 @@ proptest! {
         // Within a tier: no threshold lies between the two prompts.
         let wider = Usage { input_tokens: usage.input_tokens.map(|n| n + more), ..usage.clone() };
         let cliff = |p: &&UnitPrice| p.per_million(usage.input_tokens.unwrap_or(0)) != p.per_million(wider.input_tokens.unwrap_or(0));
-        let crossed = table.find(Some(&provider), &model).is_some_and(|e| e.in_force(noon(), None).iter().any(|p| cliff(p)));
+        let crossed = table.find(Some(&provider), &model).is_some_and(|e| e.in_force(noon(), None).iter().any(cliff));
         prop_assert!(crossed || price(&usage) <= price(&wider));
         // A part that costs more than what it is taken from makes the whole dearer.
         let hour = Usage { cache_write_1h_input_tokens: usage.cache_write_input_tokens, ..usage.clone() };
