@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use limpid_core::{Clock, ExchangeRecord, RecordConsumer};
 use tokio::sync::broadcast;
@@ -64,6 +64,11 @@ impl Insight {
     /// The bounds in force.
     pub fn config(&self) -> &InsightConfig {
         &self.config
+    }
+
+    /// The wall time now, by the injected clock.
+    pub fn now(&self) -> SystemTime {
+        self.grid.clock.wall(self.grid.clock.now())
     }
 
     /// Counts, token flow, price and percentiles of a window, per group.

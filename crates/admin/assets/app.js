@@ -1,0 +1,243 @@
+// The dashboard: polls the JSON API every two seconds and draws what it answers. Nothing is computed here that the API
+// does not define.
+
+import { GROUP_OF, showOutcomes, showTtft } from "/assets/charts.js";
+import { $, DASH, clock, compact, digits, el, known, ms, share, span, upTo, usd, whole } from "/assets/format.js";
+
+const EVERY_MS = 2000;
+const PATIENCE_MS = 5000;
+const TAIL = 50;
+
+// An exchange whose client left says nothing of the service, so it is neither a success nor an error.
+const judged = (c) => c.count - c.outcomes.cancelled;
+const failed = (c) => judged(c) - c.outcomes.ok;
+
+// ---- tables ----------------------------------------------------------------------------------------------------------
+
+const cell = (text, attributes = {}) =>
+  el("td", { ...attributes, class: [attributes.class, text === DASH && "none"].filter(Boolean).join(" ") || null }, text);
+const head = ([text, title, attributes]) => el("th", { scope: "col", title, ...attributes }, text);
+const text = { class: "text" };
+
+function fill(table, heads, rows, nothing) {
+  const width = heads.at(-1).length;
+  const empty = el("tr", {}, el("td", { colspan: width, class: "quiet" }, nothing));
+  table.replaceChildren(
+    el("thead", {}, ...heads.map((row) => el("tr", {}, ...row.map(head)))),
+    el("tbody", {}, ...(rows.length ? rows : [empty])),
+  );
+}
+
+const N = "Percentiles are over the exchanges in which the number is known, failed ones included.";
+const GROUP_HEADS = [
+  ["Exchanges", "Exchanges that ended in the window"],
+  ["Errors", "Share that failed. Exchanges whose client left are not counted on either side"],
+  ["429 rate", "Too many requests or tokens for now: retrying later helps"],
+  ["429 quota", "Out of credit or budget: retrying does not help"],
+  ["TTFT p50", `Time to first token: from the request's head to the first generated output of any kind. ${N}`],
+  ["p95", "Time to first token, 95th percentile"],
+  ["p99", "Time to first token, 99th percentile; of fewer than a hundred, the longest"],
+  ["TPOT p50", `Time per output token after the first event: (last token − first token) ÷ (streamed tokens − those in the first event). ${N}`],
+  ["p95", "Time per output token, 95th percentile"],
+  ["Stall p95", `The longest gap between two token events of an exchange, 95th percentile. ${N}`],
+  ["Tokens in", "Input tokens, cached ones included; over the exchanges that know them"],
+  ["Tokens out", "Output tokens, reasoning included; over the exchanges that know them"],
+  ["Price", "Sum of the known prices; an exchange without a price is left out"],
+];
+
+function groupRow(by, group) {
+  const q = (member) => group.latency[member] ?? {};
+  const timed = (member, p) =>
+    cell(ms(q(member)[p]), { title: `over ${whole(q(member).count)} exchanges${q(member).sampled ? `, from a sample of ${whole(q(member).sampled)}` : ""}` });
+  const { tokens, price, outcomes } = group;
+  const names = by.map((dimension) => group.by[dimension] ?? `no ${dimension}`).join(" · ");
+  return el("tr", {},
+    el("th", { scope: "row", title: names }, names),
+    cell(whole(group.count)),
+    cell(share(failed(group), judged(group)), { class: failed(group) ? "badnumber" : null, title: `${whole(failed(group))} of ${whole(judged(group))}` }),
+    cell(whole(outcomes.rate_limit), { class: outcomes.rate_limit ? "badnumber" : null }),
+    cell(whole(outcomes.quota), { class: outcomes.quota ? "badnumber" : null }),
+    timed("ttft_ms", "p50"), timed("ttft_ms", "p95"), timed("ttft_ms", "p99"),
+    timed("tpot_ms", "p50"), timed("tpot_ms", "p95"), timed("stall_ms", "p95"),
+    cell(compact(tokens.input.sum), { title: `over ${whole(tokens.input.exchanges)} exchanges` }),
+    cell(compact(tokens.output.sum), { title: `over ${whole(tokens.output.exchanges)} exchanges` }),
+    cell(usd(price.usd), { title: `${known(price.usd) ? `$${price.usd} ` : ""}over ${whole(price.priced)} exchanges, ${whole(price.unpriced)} without a price` }),
+  );
+}
+
+function showGroups(summary) {
+  const by = summary.group_by;
+  $("groups-title").textContent = `By ${by.join(" and ")}`;
+  fill($("groups"), [[[by.join(" · "), "What the exchanges of a row have in common", text], ...GROUP_HEADS]],
+    summary.groups.map((group) => groupRow(by, group)), "No exchange ended in this window.");
+  const notes = [];
+  if (summary.merged_groups) notes.push(`The smallest ${whole(summary.merged_groups)} groups are merged into “other”.`);
+  if (summary.overflow_records) notes.push(`${whole(summary.overflow_records)} exchanges are counted as “other”: there were more distinct names than limpid keeps.`);
+  $("groups-note").textContent = notes.join(" ");
+}
+
+function showErrors(total) {
+  const rows = total.reasons.filter((r) => r.category !== "ok").map((r) => el("tr", {},
+    el("th", { scope: "row", title: r.reason }, el("i", { class: `dot ${GROUP_OF[r.category]}`, "aria-hidden": "true" }), r.reason),
+    cell(r.category, text), cell(whole(r.count)), cell(share(r.count, total.count))));
+  fill($("errors"), [[
+    ["Reason", "The most specific cause that is known", text],
+    ["Category", "One of limpid's closed list of outcomes", text],
+    ["Exchanges", "Exchanges that ended so"],
+    ["Share", "Of all exchanges in the window"],
+  ]], rows, total.count ? "Every exchange of this window ended ok." : "No exchange ended in this window.");
+  const { refusals } = total;
+  const row = (name, title, count) => el("tr", {}, el("th", { scope: "row", title }, name), cell(whole(count)), cell(share(count, total.count)));
+  fill($("refusals"), [[
+    ["Verdict", "Whether the reply was a refusal. Most refusals are a 200, so this is apart from the outcome", text],
+    ["Exchanges", "Exchanges with this verdict"],
+    ["Share", "Of all exchanges in the window"],
+  ]], total.count ? [
+    row("certain", "The reply's structure says so: a refusal field, a finish reason, a filter result", refusals.certain),
+    row("suspected", "The text reads like one", refusals.suspected),
+    row("none", "No sign of one", refusals.none),
+  ] : [], "No exchange ended in this window.");
+}
+
+// ---- tiles -----------------------------------------------------------------------------------------------------------
+
+function showTiles(total, about) {
+  const { tokens, price, latency, refusals, usage } = total;
+  const ttft = latency.ttft_ms, tpot = latency.tpot_ms;
+  const rate = (x) => (known(x) ? digits(x) : DASH);
+  const tiles = [
+    ["Requests", "Exchanges that ended in the window, per second", [rate(total.per_s), "/s"], `${whole(total.count)} exchanges`],
+    ["Success", "Exchanges that ended ok, of all but those whose client left", [share(total.outcomes.ok, judged(total))], `${whole(failed(total))} failed, ${whole(total.outcomes.cancelled)} client left`],
+    ["TTFT p50 / p95", GROUP_HEADS[4][1], [ms(ttft.p50), ` / ${ms(ttft.p95)}`], `of ${whole(ttft.count)} with a token`],
+    ["TPOT p50", GROUP_HEADS[7][1], [ms(tpot.p50)], `of ${whole(tpot.count)} with two tokens or more`],
+    ["Output tokens", "Output tokens per second of the window, counted when their exchange ends", [rate(tokens.output.per_s), "tokens/s"], `${whole(usage.estimated)} estimated, ${whole(usage.absent)} without counts`],
+    ["Price", `Sum of the known prices in the window${known(price.usd) ? `: $${price.usd}` : ""}`, [usd(price.usd)], price.unpriced ? `${whole(price.unpriced)} exchanges unpriced` : `over ${whole(price.priced)} exchanges`],
+    ["Refusals", "Replies in which the model or a filter refused", [whole(refusals.certain), "certain"], `${whole(refusals.suspected)} suspected`],
+    ["In flight", "Exchanges that have begun and not ended, now", [whole(about.in_flight.total), "now"], Object.entries(about.in_flight.by_endpoint).map(([name, n]) => `${n} ${name}`).slice(0, 2).join(", ") || "none"],
+  ];
+  $("tiles").replaceChildren(...tiles.map(([name, title, [value, unit], more]) => el("div", { title },
+    el("dt", {}, name),
+    el("dd", { class: "value" }, value, unit && value !== DASH ? el("small", {}, unit.startsWith("/") || unit.startsWith(" ") ? unit : ` ${unit}`) : null),
+    el("dd", { class: "more" }, more))));
+}
+
+// ---- the tail --------------------------------------------------------------------------------------------------------
+
+const TAIL_HEADS = [[
+  ["Arrived", "When the request's head was read, local time", text],
+  ["Model", "The model that was asked for, else the one that answered", text],
+  ["Endpoint", "The kind of API", text],
+  ["Status", "The HTTP status that the client got"],
+  ["Outcome", "Category and reason", text],
+  ["TTFT", "Time to first token"], ["TPOT", "Time per output token"], ["Total", "From the request's head to the response's end"],
+  ["Tokens in", "Input tokens; ≈ if limpid estimated them"], ["Tokens out", "Output tokens; ≈ if limpid estimated them"],
+  ["Price", "The exchange's price"], ["Key", "The API key's name", text],
+]];
+
+function tailRow(r) {
+  const { category, reason } = r.outcome;
+  const refused = r.refusal.verdict !== "none";
+  const kind = category === "ok" ? (refused ? "refused" : null) : category === "cancelled" ? "gone" : "failed";
+  const about = r.usage?.source === "estimated" ? "≈ " : "";
+  const count = (n) => cell(known(n) ? about + whole(n) : DASH);
+  const name = r.model?.requested ?? r.model?.responded ?? DASH;
+  const open = el("button", { type: "button", "aria-haspopup": "dialog", title: "Show the whole record" }, clock(r.started_at));
+  const row = el("tr", { class: kind, "data-id": r.id },
+    el("td", text, open), cell(name, { class: "text capped", title: name }), cell(r.endpoint, text),
+    cell(known(r.status) ? String(r.status) : DASH),
+    cell(`${category === "ok" ? "ok" : category} · ${reason}${refused ? ` · refusal ${r.refusal.verdict}` : ""}`, { class: "text why" }),
+    cell(ms(r.timing.ttft_ms)), cell(ms(r.timing.tpot_ms)), cell(ms(r.timing.total_ms)),
+    count(r.usage?.input_tokens), count(r.usage?.output_tokens),
+    cell(usd(r.price?.usd), { title: r.price ? `$${r.price.usd}` : r.unpriced }), cell(r.key ?? DASH, { class: "text capped" }));
+  row.addEventListener("click", () => {
+    $("record-title").textContent = `Exchange ${r.id}`;
+    $("record-json").textContent = JSON.stringify(r, null, 2);
+    $("record").showModal();
+  });
+  return row;
+}
+
+// Rows that stay are left alone, so that the focus on one of them stays too.
+function showTail(exchanges) {
+  const table = $("tail");
+  if (!table.tBodies.length || !table.querySelector("[data-id]")) fill(table, TAIL_HEADS, [], "No exchange has ended yet.");
+  if (!exchanges.length) return;
+  const body = table.tBodies[0];
+  const there = new Map([...body.rows].map((row) => [row.dataset.id, row]));
+  const wanted = exchanges.map((r) => there.get(r.id) ?? tailRow(r));
+  const keep = new Set(wanted);
+  for (const row of [...body.rows]) if (!keep.has(row)) row.remove();
+  wanted.forEach((row, i) => { if (body.rows[i] !== row) body.insertBefore(row, body.rows[i] ?? null); });
+}
+
+// ---- polling ---------------------------------------------------------------------------------------------------------
+
+let lastGood = null, timer, asked = 0;
+
+async function get(path, parameters) {
+  const response = await fetch(`${path}?${new URLSearchParams(parameters)}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error?.message ?? `status ${response.status}`);
+  body.points?.forEach((p) => { p.at = Date.parse(p.from); });
+  return body;
+}
+
+function showState(about) {
+  $("version").textContent = about.version;
+  $("uptime").textContent = `up ${span(about.uptime_s)}`;
+  $("upstreams").replaceChildren(...about.upstreams.map((u) => el("li", { title: `${u.address}:${u.port}` },
+    u.name, " ", el("small", {}, [u.provider, u.region].filter(Boolean).join(", ")))));
+  $("state").className = `state ${about.ready ? "live" : "draining"}`;
+  $("state").textContent = about.ready ? "live" : "draining";
+  const { dropped } = about.records;
+  $("notice").hidden = dropped === 0;
+  $("notice").className = "notice mild";
+  if (dropped) $("notice").textContent = `${whole(dropped)} records were dropped since the start because the queue was full: they are in no number here.`;
+}
+
+function showStale(error) {
+  document.body.classList.add("stale-numbers");
+  $("state").className = "state stale";
+  $("state").textContent = "stale";
+  $("notice").className = "notice";
+  $("notice").hidden = false;
+  const old = lastGood ? `The numbers below are from ${clock(lastGood)}, ${span((Date.now() - lastGood) / 1000)} ago.` : "There are no numbers yet.";
+  $("notice").textContent = `limpid does not answer (${error.message}). ${old} Trying again every ${EVERY_MS / 1000} s.`;
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  const mine = ++asked;
+  const form = new FormData($("controls"));
+  const window = form.get("window");
+  try {
+    const [about, summary, ttft, requests, recent] = await Promise.all([
+      get("/api/v1/about", {}),
+      get("/api/v1/summary", { window, group_by: form.get("group_by") }),
+      get("/api/v1/series", { metric: "ttft", window }),
+      get("/api/v1/series", { metric: "requests", window }),
+      get("/api/v1/exchanges", { limit: TAIL }),
+    ]);
+    if (mine !== asked) return;
+    lastGood = Date.now();
+    document.body.classList.remove("stale-numbers");
+    showState(about);
+    showTiles(summary.total, about);
+    $("span").textContent = `${clock(summary.window.from)} to ${clock(summary.window.to)}, ${span(summary.window.seconds)}`;
+    showTtft(ttft);
+    showOutcomes(requests);
+    showGroups(summary);
+    showErrors(summary.total);
+    showTail(recent.exchanges);
+  } catch (error) {
+    if (mine !== asked) return;
+    showStale(error);
+  }
+  timer = setTimeout(() => (document.hidden ? undefined : refresh()), EVERY_MS);
+}
+
+$("controls").addEventListener("change", refresh);
+$("controls").addEventListener("submit", (event) => event.preventDefault());
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+$("record").addEventListener("click", (event) => { if (event.target === $("record")) $("record").close(); });
+refresh();
