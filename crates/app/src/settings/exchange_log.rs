@@ -48,7 +48,7 @@ impl Kind for LogFile {
     fn show(&self) -> String {
         match self {
             LogFile::Stdout => "\"-\"".to_owned(),
-            LogFile::Path(path) => format!("{path:?}"),
+            LogFile::Path(path) => format!("{:?}", path.to_string_lossy()),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::reader::Reader;
 pub struct Insight {
     /// How many finished exchanges are kept for `/api/v1/exchanges`. Default 1000. Each takes one to two KiB.
     pub recent: usize,
-    /// How many groups (model, endpoint, key, …) have windows of their own. Default 200. The rest share `other`.
+    /// How many groups one answer of the API may have. Default 200. The smallest beyond are merged into one.
     pub max_groups: usize,
 }
 

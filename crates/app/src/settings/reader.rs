@@ -209,15 +209,13 @@ pub(super) fn spelt(origin: &Origin, written: &str, near: &str) -> String {
 
 /// Takes a table out of an item; anything else is a fault.
 pub(super) fn table_of(item: Item, name: &str, mend: &str, report: &mut Report) -> Option<(Table, Origin)> {
-    match item.value {
-        Value::Table(table) => Some((table, item.origin)),
-        _ => {
-            let what = format!("`{name}`");
-            let why = format!("{} is not a section", item.value.name());
-            report.faults.push(Fault { at: item.origin, what, why, mend: mend.to_owned() });
-            None
-        }
+    if let Value::Table(table) = item.value {
+        return Some((table, item.origin));
     }
+    let what = format!("`{name}`");
+    let why = format!("{} is not a section", item.value.name());
+    report.faults.push(Fault { at: item.origin, what, why, mend: mend.to_owned() });
+    None
 }
 
 /// Refuses a number outside a range.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::kinds::Secret;
 use super::reader::{Reader, Refused, positive};
 
 /// The data listener and the process.
@@ -11,14 +12,19 @@ use super::reader::{Reader, Refused, positive};
 pub struct Server {
     /// Where clients connect. Default `127.0.0.1:4800`: this machine only. Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// How long a client may take to send a request's head. Default 10 s. A slower one is cut off; shorter values cut
-    /// off honest clients on bad lines, longer ones let idle attackers hold sockets.
+    /// How long a client may take from connecting, or from its last reply's end, to the end of a request's head: the
+    /// keep-alive of idle clients too. Default 75 s, as nginx keeps them. Shorter values close connections that clients
+    /// are about to use again; longer ones let idle attackers hold sockets.
     pub header_timeout: Duration,
     /// How long running streams may go on after a shutdown is asked for. Default 30 s. What still runs then is cut off
     /// and recorded as `shutdown`; `0s` cuts off at once.
     pub drain_timeout: Duration,
     /// The largest request head, bytes. Default 64 KiB. A larger one is answered with 431.
     pub max_head_bytes: usize,
+    /// Names API keys that `[keys]` does not: `k-` and 8 digits of a hash under this secret. Default: absent, a random
+    /// one for each start, so that the names change with it. Any text; keep it out of the file by giving it as
+    /// `LIMPID_SERVER__KEY_HASH_SECRET`.
+    pub key_hash_secret: Option<Secret>,
     /// Threads that relay. Default: absent, one for each core.
     pub worker_threads: Option<NonZeroUsize>,
 }
@@ -27,18 +33,19 @@ impl Server {
     pub(super) fn read(mut r: Reader<'_>) -> Server {
         let server = Server {
             listen: r.value("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 4800))),
-            header_timeout: r.value_if("header_timeout", Duration::from_secs(10), positive),
+            header_timeout: r.value_if("header_timeout", Duration::from_secs(75), positive),
             drain_timeout: r.value("drain_timeout", Duration::from_secs(30)),
             // hyper's own buffer is at least 8 KiB.
             max_head_bytes: r.size("max_head_bytes", 64 << 10, 8 << 10..=16 << 20),
-            worker_threads: r.optional("worker_threads", threads).and_then(NonZeroUsize::new),
+            key_hash_secret: r.optional("key_hash_secret", |_| Ok(())),
+            worker_threads: r.optional("worker_threads", |n| threads(*n)).and_then(NonZeroUsize::new),
         };
         r.finish();
         server
     }
 }
 
-fn threads(n: &usize) -> Result<(), Refused> {
+fn threads(n: usize) -> Result<(), Refused> {
     match n {
         1..=1024 => Ok(()),
         _ => Err(Refused::new("it is not from 1 to 1024", "leave it out for one thread a core")),

@@ -34,13 +34,13 @@ pub struct Telemetry {
     pub sample_ratio: f64,
     /// How many finished spans may wait for export. Default 2048. When it is full, spans are dropped and counted.
     pub span_queue: usize,
-    /// How many label sets each metric may have. Default 2000. What comes later is counted under `other`.
+    /// How many label sets all metrics may have together. Default 2000, some 20 MB. What comes later is counted under `other`.
     pub max_label_sets: usize,
-    /// How many models have a label of their own. Default 100; the rest share `other`.
+    /// How many models have a label of their own. Default 200; the rest share `other`.
     pub max_models: usize,
-    /// How many API keys have a label of their own. Default 100; the rest share `other`.
+    /// How many API keys have a label of their own. Default 200; the rest share `other`.
     pub max_keys: usize,
-    /// How many projects have a label of their own. Default 100; the rest share `other`.
+    /// How many projects have a label of their own. Default 200; the rest share `other`.
     pub max_projects: usize,
 }
 
@@ -100,7 +100,7 @@ impl Telemetry {
             },
             sample_ratio: {
                 let ratio = sampler(env, &mut r);
-                r.value_or("sample_ratio", ratio.unwrap_or((1.0, Origin::Default)), share)
+                r.value_or("sample_ratio", ratio.unwrap_or((1.0, Origin::Default)), |ratio| share(*ratio))
             },
             span_queue: {
                 let queue = otel(env, r.report, "OTEL_BSP_MAX_QUEUE_SIZE", queue_size);
@@ -110,9 +110,9 @@ impl Telemetry {
                 })
             },
             max_label_sets: r.count("max_label_sets", 2000, 1..=1_000_000),
-            max_models: r.count("max_models", 100, 1..=100_000),
-            max_keys: r.count("max_keys", 100, 1..=100_000),
-            max_projects: r.count("max_projects", 100, 1..=100_000),
+            max_models: r.count("max_models", 200, 1..=100_000),
+            max_keys: r.count("max_keys", 200, 1..=100_000),
+            max_projects: r.count("max_projects", 200, 1..=100_000),
         };
         r.finish();
         telemetry
@@ -230,8 +230,8 @@ fn sampler(env: &Env, r: &mut Reader<'_>) -> Option<(f64, Origin)> {
     })
 }
 
-fn share(ratio: &f64) -> Checked {
-    if (0.0..=1.0).contains(ratio) {
+fn share(ratio: f64) -> Checked {
+    if (0.0..=1.0).contains(&ratio) {
         return Ok(());
     }
     Err(Refused::new("it is not from 0 to 1", "write a share such as 0.1"))

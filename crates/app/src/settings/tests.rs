@@ -62,6 +62,21 @@ fn proxy_toml_shows_every_setting_with_its_default() {
     }
 }
 
+/// Settings whose default is to be absent, or to follow from others: what is written there is an example.
+const EXAMPLES: [&str; 11] = [
+    "worker_threads",
+    "key_hash_secret",
+    "region",
+    "host",
+    "path_prefix",
+    "rewrite_prefix",
+    "env",
+    "project",
+    "file",
+    "endpoint",
+    "url",
+];
+
 #[test]
 fn proxy_toml_is_valid_with_every_line_taken_in() {
     let text: String = documented()
@@ -73,14 +88,27 @@ fn proxy_toml_is_valid_with_every_line_taken_in() {
         .collect();
     let loaded = load(&text, &[("TEAM_A_KEY", "sk-1")]);
     assert_eq!(loaded.warnings, []);
+    let default = load(ONE, &[]);
     for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
-        assert!(
-            matches!(setting.origin, Origin::File { .. }),
-            "{}.{} is not in the file",
-            setting.section,
-            setting.key
-        );
+        let name = format!("{}.{}", setting.section, setting.key);
+        assert!(matches!(setting.origin, Origin::File { .. }), "{name} is not in the file");
+        if !EXAMPLES.contains(&setting.key) {
+            let real = default.resolved.iter().find(|r| r.section == setting.section && r.key == setting.key);
+            assert_eq!(setting.value, real.unwrap().value, "{name}");
+        }
     }
+}
+
+#[test]
+fn proxy_toml_leaves_the_standard_variables_in_force() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+        ("OTEL_SERVICE_NAME", "x"),
+    ];
+    let (shown, bare) = (load(documented(), &env), load(ONE, &env));
+    assert_eq!(shown.settings.telemetry, bare.settings.telemetry);
+    assert_eq!(&*shown.settings.telemetry.service_name, "x");
 }
 
 fn is_setting(line: &str) -> bool {

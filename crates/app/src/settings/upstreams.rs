@@ -56,7 +56,11 @@ impl Upstream {
         let serves = Match {
             host: r.optional("host", good_host).map(|h: Arc<str>| h.to_ascii_lowercase()),
             path_prefix: r.optional("path_prefix", good_prefix).map(|p: Arc<str>| p.to_string()),
-            models: r.value_if("models", Vec::new(), good_models).iter().map(|m| ModelPattern::parse(m)).collect(),
+            models: r
+                .value_if("models", Vec::new(), |m: &Vec<Arc<str>>| good_models(m))
+                .iter()
+                .map(|m| ModelPattern::parse(m))
+                .collect(),
         };
         let rewrite = r.optional_or("rewrite_prefix", None, good_prefix);
         if let (Some((prefix, at)), None) = (&rewrite, &serves.path_prefix) {
@@ -180,7 +184,7 @@ fn good_prefix(prefix: &Arc<str>) -> Checked {
     Err(Refused::new("that is not the beginning of a path", "write a path such as \"/openai\""))
 }
 
-fn good_models(models: &Vec<Arc<str>>) -> Checked {
+fn good_models(models: &[Arc<str>]) -> Checked {
     match models.iter().find(|m| m.strip_suffix('*').unwrap_or(m).contains('*')) {
         None => Ok(()),
         Some(_) => {

@@ -1,0 +1,263 @@
+//! `limpid inspect`: a recorded response through the observer and the settlement, to the record that they make of it.
+//!
+//! The record is that of the running proxy, less what a recording cannot tell. A recorded body has no clock: it is fed
+//! at one moment, and every mark, gap and duration that would come of that is left out of the record, and so are the
+//! trace (unless the request carried one), the attempts, and what no `--request` tells. `id` and `started_at` are those
+//! of the inspection, whose date also chooses the prices; `bytes.response` is the body's real size.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use limpid_core::{
+    ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, RelayFailure,
+    RequestFacts, Tick, Timeline,
+};
+use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
+use limpid_route::KeyNames;
+use limpid_settle::{Evidence, Settler};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::{InspectArgs, Output};
+
+/// As much of a request as the proxy looks at by default (`observe.max_request_bytes`).
+const REQUEST_BYTES: usize = 64 << 10;
+
+/// Inspects at `now`. Exit code 1 for a file that cannot be read or a `--request` that does not read.
+pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output {
+    let request = match args.request.as_deref().map(Request::read).transpose() {
+        Ok(request) => request.unwrap_or_default(),
+        Err(fault) => return Output::fault(fault),
+    };
+    let body = match read_body(&args.body, stdin) {
+        Ok(body) => body,
+        Err(e) => return Output::fault(format_args!("cannot read {}: {e}", args.body.display())),
+    };
+    let nothing_came = body.is_empty() && args.ending != Ending::End;
+    let status = args.status.or((!nothing_came).then_some(200));
+    let seen = status.map(|status| observe(args, status, &body)).unwrap_or_default();
+    let record = settle(args, status, &request, seen, body.len() as u64, now);
+    match print(&record, &request) {
+        Ok(text) => Output::done(text),
+        Err(e) => Output::fault(format_args!("the record cannot be written: {e}")),
+    }
+}
+
+fn read_body(path: &Path, stdin: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path);
+    }
+    let mut body = Vec::new();
+    stdin.read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn observe(args: &InspectArgs, status: u16, body: &[u8]) -> Observation {
+    let head = ResponseHead {
+        endpoint: args.endpoint,
+        status,
+        content_type: args.content_type.as_deref().or_else(|| guess_type(args.endpoint, body)),
+        content_encoding: args.content_encoding.as_deref(),
+    };
+    let mut observer = ResponseObserver::new(&head, Limits::default());
+    observer.on_bytes(body, Tick(0));
+    observer.finish(Tick(0));
+    observer.into_observation()
+}
+
+/// What the body looks like. A compressed one looks like nothing: then only `--content-type` helps.
+fn guess_type(endpoint: Endpoint, body: &[u8]) -> Option<&'static str> {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let lines = || text.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    match text.first()? {
+        b'{' if endpoint == Endpoint::Generate && lines().nth(1).is_some_and(|l| l.starts_with(b"{")) => {
+            Some("application/x-ndjson")
+        }
+        b'{' | b'[' => Some("application/json"),
+        b':' => Some("text/event-stream"),
+        _ => {
+            let fields = ["data:", "event:", "id:", "retry:"];
+            fields.iter().any(|f| text.starts_with(f.as_bytes())).then_some("text/event-stream")
+        }
+    }
+}
+
+fn settle(
+    args: &InspectArgs,
+    status: Option<u16>,
+    request: &Request,
+    seen: Observation,
+    bytes: u64,
+    now: SystemTime,
+) -> ExchangeRecord {
+    let facts = request.facts();
+    let caller = request.caller();
+    let settled = Settler::embedded().settle(&Evidence {
+        endpoint: args.endpoint,
+        status,
+        ending: args.ending,
+        // How the running proxy would have met it: the connection closed before a response head.
+        failure: (status.is_none() && args.ending == Ending::UpstreamError).then_some(RelayFailure::ResetBeforeHeaders),
+        observation: &seen,
+        request: &facts,
+        provider: args.provider.as_deref(),
+        started_at: now,
+    });
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    ExchangeRecord {
+        id: ExchangeId::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), 0),
+        started_at: now,
+        endpoint: args.endpoint,
+        method: request.method.as_deref().unwrap_or_default().into(),
+        path: request.path.as_deref().unwrap_or_default().split('?').next().unwrap_or_default().into(),
+        status,
+        answered_by_limpid: false,
+        stream: if status.is_some() { seen.streamed } else { facts.stream.unwrap_or(false) },
+        upstream: None,
+        model: ModelNames { requested: facts.model.clone(), responded: seen.model },
+        trace_id: caller.trace.map_or(0, |t| t.trace_id),
+        span_id: 0,
+        caller,
+        request: facts,
+        outcome: settled.outcome,
+        refusal: settled.refusal,
+        timeline: Timeline::default(),
+        events: seen.streamed.then_some(seen.events),
+        token_events: seen.streamed.then_some(seen.token_events),
+        first_event_tokens: seen.first_event_tokens,
+        reasoning_streamed: seen.reasoning_streamed,
+        response_id: seen.response_id,
+        service_tier: seen.service_tier,
+        finish_reasons: seen.finish_reasons,
+        usage: settled.usage,
+        price: settled.price,
+        unpriced: settled.unpriced,
+        attempts: 0,
+        bytes: ByteCounts { request: request.bytes().unwrap_or(0), response: bytes },
+        observer_fault: seen.fault,
+    }
+}
+
+/// The record, a member a line, without those that a recording cannot tell.
+fn print(record: &ExchangeRecord, request: &Request) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(record)?;
+    let Members(members) = serde_json::from_str(&text)?;
+    let unknown = |name: &str| match name {
+        "timing" | "span_id" | "attempts" => true,
+        "trace_id" => record.caller.trace.is_none(),
+        "method" => request.method.is_none(),
+        "path" => request.path.is_none(),
+        _ => false,
+    };
+    let lines: Vec<String> = members
+        .into_iter()
+        .filter(|(name, _)| !unknown(name))
+        .map(|(name, value)| match (name, request.bytes()) {
+            ("bytes", None) => format!("  \"bytes\": {{\"response\":{}}}", record.bytes.response),
+            _ => format!("  \"{name}\": {value}"),
+        })
+        .collect();
+    Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
+}
+
+/// The members of an object in their order, unread.
+struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A recorded request. Other members are ignored: recorders add their own.
+#[derive(Debug, Default, Deserialize)]
+struct Request {
+    method: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    headers: Headers,
+    /// A JSON body, as it stands in the file.
+    body: Option<Box<RawValue>>,
+    /// Any other body.
+    body_text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Headers {
+    Pairs(Vec<(String, String)>),
+    Object(std::collections::BTreeMap<String, String>),
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Headers::Pairs(Vec::new())
+    }
+}
+
+impl Request {
+    fn read(path: &Path) -> Result<Request, String> {
+        let file = path.display();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {file}: {e}"))?;
+        serde_json::from_str(&text).map_err(|e| format!("{file} is not a request in JSON: {e}"))
+    }
+
+    fn facts(&self) -> RequestFacts {
+        let mut observer = RequestObserver::new(REQUEST_BYTES);
+        observer.feed(self.text().unwrap_or_default().as_bytes());
+        observer.facts().clone()
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.body.as_deref().map(RawValue::get).or(self.body_text.as_deref())
+    }
+
+    /// What the fields say of the caller. A key is neither named (there are no settings) nor hashed (the running proxy's
+    /// hash has a secret of its own).
+    fn caller(&self) -> Caller {
+        let pairs: Vec<(&String, &String)> = match &self.headers {
+            Headers::Pairs(pairs) => pairs.iter().map(|(name, value)| (name, value)).collect(),
+            Headers::Object(object) => object.iter().collect(),
+        };
+        let fields: HeaderMap = pairs
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+            })
+            .collect();
+        Caller { key: None, ..KeyNames::of_this_start().identify(&fields) }
+    }
+
+    /// The body's size: as the fields announced it, or that of a text. JSON may have been laid out anew.
+    fn bytes(&self) -> Option<u64> {
+        let announced = match &self.headers {
+            Headers::Pairs(pairs) => pairs.iter().find(|(n, _)| is_length(n)).map(|(_, v)| v),
+            Headers::Object(object) => object.iter().find(|(n, _)| is_length(n)).map(|(_, v)| v),
+        };
+        let announced = announced.and_then(|v| v.trim().parse().ok());
+        announced.or_else(|| self.body_text.as_ref().map(|text| text.len() as u64))
+    }
+}
+
+fn is_length(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length")
+}
