@@ -200,10 +200,19 @@ impl Catalogue {
         }
         let model = lower(model);
         match provider.map(lower) {
-            // LiteLLM puts the provider before the model.
-            Some(name) if name == "litellm" => self.look_up_by_name(&model),
+            Some(name) if name == "litellm" => self.look_up_behind_litellm(&model),
             Some(name) => self.find_model(self.provider(name.trim())?, &model),
             None => self.look_up_by_name(&model),
+        }
+    }
+
+    /// LiteLLM puts the provider before the model; without one it is as if none were given.
+    fn look_up_behind_litellm(&self, model: &str) -> Option<Hit<'_>> {
+        let Some((name, rest)) = model.split_once('/') else { return self.look_up_by_name(model) };
+        match self.provider(name) {
+            Some(provider) => self.find_model(provider, rest),
+            None if is_self_hosted(name) => None,
+            None => self.look_up_by_name(model),
         }
     }
 
@@ -230,7 +239,7 @@ impl Catalogue {
         if let Some((_, id)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
             return table.providers.get(*table.by_id.get(id)?);
         }
-        if name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| SELF_HOSTED.contains(&word)) {
+        if is_self_hosted(name) {
             return None;
         }
         let pairs = Pairs::of(name);
@@ -259,6 +268,10 @@ impl Provider {
         let ruled = earlier.into_iter().find(|(_, rule)| rule.holds(model, pairs)).map(|(i, _)| *i);
         self.entries.get(ruled.or(exact)?)
     }
+}
+
+fn is_self_hosted(provider: &str) -> bool {
+    provider.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| SELF_HOSTED.contains(&word))
 }
 
 /// In lower case, copied only where that changes something.

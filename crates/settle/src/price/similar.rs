@@ -27,7 +27,8 @@ pub(super) fn similar<'a>(wanted: &str, names: impl Iterator<Item = (&'a str, &'
     let allowed = (wanted.len() / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
         .filter_map(|(model, shown)| {
-            let edits = distance(wanted, model);
+            let with_provider = wanted.contains('/').then(|| distance(wanted, shown));
+            let edits = distance(wanted, model).min(with_provider.unwrap_or(usize::MAX));
             let near = edits <= allowed || (wanted.len() >= 3 && model.contains(wanted));
             near.then_some((edits, shown))
         })

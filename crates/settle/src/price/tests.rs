@@ -106,6 +106,10 @@ fn a_name_finds_the_first_entry_of_its_provider() {
         (Some("reseller"), "acme-1", Some("acme/acme-1")),
         (Some("other"), "acme-1", None),
         (Some("litellm"), "acme/acme-audio", Some("acme/acme-audio")),
+        (Some("litellm"), "shared", None),
+        (Some("litellm"), "acme-1", Some("acme/acme-1")),
+        (Some("litellm"), "other/acme-1", None),
+        (Some("litellm"), "ollama/shared", None),
         (None, "acme-1", Some("acme/acme-1")),
         (None, "own", Some("reseller/own")),
         (None, "shared", None),
@@ -269,6 +273,7 @@ fn a_price_explains_itself() {
         [(None, text("always"), 2), (Some("flex"), text("from 2026-06-01"), 1), (Some("flex"), text("always"), 2)]
     );
     assert_eq!(catalogue.similar("acme-tire", 1), ["acme/acme-tier"]);
+    assert_eq!(catalogue.similar("other/sharde", 1), ["other/shared"]);
 }
 
 fn settled(seen: &Observation, request: &RequestFacts, provider: Option<&str>) -> Settled {
