@@ -78,7 +78,6 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["--no-such-flag"][..],
         &["no-such-command"],
         &["--upstream", "ftp://x"],
-        &["--upstream", "http://u:p@x"],
         &["--listen", "localhost"],
         &["--upstream", "http://x", "check"],
         &["inspect"],
@@ -161,6 +160,15 @@ fn check_lists_every_fault_and_exits_1() {
     assert!(lines[0].ends_with("did you mean `listen`?"), "{lines:?}");
     assert!(lines[1].starts_with(&format!("{path}:4: log.level = 3, ")), "{lines:?}");
     assert!(lines[2].starts_with("settings: no upstream, "), "{lines:?}");
+}
+
+#[test]
+fn a_secret_in_a_flag_is_not_repeated() {
+    for url in ["http://u:hush@x", "http://x/?key=hush"] {
+        let out = run(&["check", "--upstream", url], b"", &[]);
+        assert!(out.stderr.starts_with("--upstream: upstreams.default.url, it must not carry"), "{}", out.stderr);
+        assert_eq!((out.code, out.stderr.contains("hush")), (1, false));
+    }
 }
 
 #[test]

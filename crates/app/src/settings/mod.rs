@@ -14,7 +14,7 @@ mod kinds;
 mod load;
 mod log;
 mod observe;
-mod reader;
+pub(crate) mod reader;
 mod record;
 mod server;
 mod telemetry;

@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
             Err(why) => Refused::new(why, T::WRITE),
         };
         let mut what = format!("{}.{key}", self.section);
-        if !T::SECRET && !holds_password(&item) {
+        if !T::SECRET && !item.text().is_some_and(may_hold_secret) {
             what = format!("{what} = {}", item.value.show());
         }
         self.fault(item.origin, what, refused.why, refused.mend);
@@ -191,9 +191,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a text looks like a URL with user information, which may be a password.
-fn holds_password(item: &Item) -> bool {
-    item.text().is_some_and(|text| text.contains('@'))
+/// Whether a text may be a URL with a password or a key in its query. Such a one is refused, and not quoted.
+pub(crate) fn may_hold_secret(text: &str) -> bool {
+    text.contains(['@', '?'])
 }
 
 /// A key as the origin spells it: `LIMPID_SERVER__LISTEN` for `LIMPID_SERVER__LISTN`.
