@@ -1,11 +1,18 @@
 //! The OTLP exporters, made from the settings, and the wrapper that counts the metrics' failures.
+//!
+//! The exporter library adds headers from `OTEL_EXPORTER_OTLP_HEADERS` last, over those it was given. The settings have
+//! taken that variable into account and may have decided against it, so the headers are set once more after the
+//! library: in the HTTP client, and in gRPC's interceptor.
 
-use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
 use opentelemetry_otlp::{
     MetricExporter, Protocol as LibraryProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
@@ -13,63 +20,59 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use tonic::metadata::MetadataMap;
 
 use crate::counts::{ExportCounts, Throttle, add};
 use crate::otlp::OtlpError;
-use crate::settings::{OtlpConfig, Protocol};
+use crate::settings::{OtlpExport, Protocol};
 use crate::span_queue::COMPLAIN_EVERY;
 
-pub(crate) fn span_exporter(config: &OtlpConfig, protocol: Protocol) -> Result<SpanExporter, OtlpError> {
-    let built = match protocol {
-        Protocol::HttpProtobuf => {
-            let builder = SpanExporter::builder().with_http().with_protocol(LibraryProtocol::HttpBinary);
-            configured(builder, config, Some("v1/traces")).with_headers(http_headers(config)?).build()
-        }
-        Protocol::Grpc => configured(SpanExporter::builder().with_tonic(), config, None)
-            .with_metadata(MetadataMap::from_headers(headers(config)?))
+/// An exporter of spans. For gRPC, call it in the runtime that is to drive it.
+pub(crate) fn span_exporter(to: &OtlpExport) -> Result<SpanExporter, OtlpError> {
+    let headers = headers(to)?;
+    let built = match to.protocol {
+        Protocol::HttpProtobuf => SpanExporter::builder()
+            .with_http()
+            .with_protocol(LibraryProtocol::HttpBinary)
+            .with_endpoint(&to.endpoint)
+            .with_timeout(to.timeout)
+            .with_http_client(Client::new(headers, to.timeout)?)
+            .build(),
+        Protocol::Grpc => SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&to.endpoint)
+            .with_timeout(to.timeout)
+            .with_interceptor(interceptor(headers))
             .build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
 }
 
-pub(crate) fn metric_exporter(config: &OtlpConfig, protocol: Protocol) -> Result<MetricExporter, OtlpError> {
-    let built = match protocol {
-        Protocol::HttpProtobuf => {
-            let builder = MetricExporter::builder().with_http().with_protocol(LibraryProtocol::HttpBinary);
-            configured(builder, config, Some("v1/metrics")).with_headers(http_headers(config)?).build()
-        }
-        Protocol::Grpc => configured(MetricExporter::builder().with_tonic(), config, None)
-            .with_metadata(MetadataMap::from_headers(headers(config)?))
+/// An exporter of metrics; likewise.
+pub(crate) fn metric_exporter(to: &OtlpExport) -> Result<MetricExporter, OtlpError> {
+    let headers = headers(to)?;
+    let built = match to.protocol {
+        Protocol::HttpProtobuf => MetricExporter::builder()
+            .with_http()
+            .with_protocol(LibraryProtocol::HttpBinary)
+            .with_endpoint(&to.endpoint)
+            .with_timeout(to.timeout)
+            .with_http_client(Client::new(headers, to.timeout)?)
+            .build(),
+        Protocol::Grpc => MetricExporter::builder()
+            .with_tonic()
+            .with_endpoint(&to.endpoint)
+            .with_timeout(to.timeout)
+            .with_interceptor(interceptor(headers))
             .build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
 }
 
-/// Sees to it that TLS can be had: both exporters ask rustls for the process's provider and fail without one.
-pub(crate) fn prepare_tls() {
-    // reqwest is named here only to be built with TLS; the exporter library makes the client.
-    use reqwest as _;
-    // An error says that there is one already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-/// What is not set here, the library takes from the environment.
-fn configured<B: WithExportConfig>(mut builder: B, config: &OtlpConfig, path: Option<&str>) -> B {
-    if let Some(endpoint) = &config.endpoint {
-        let base = endpoint.trim_end_matches('/');
-        builder = builder.with_endpoint(path.map_or_else(|| base.to_owned(), |path| format!("{base}/{path}")));
-    }
-    if let Some(timeout) = config.timeout {
-        builder = builder.with_timeout(timeout);
-    }
-    builder
-}
-
-/// The headers, checked here because the library drops those that it cannot send without a word. The error names the
-/// header and never its value.
-fn headers(config: &OtlpConfig) -> Result<HeaderMap, OtlpError> {
+/// The headers, checked. The error names the header and never its value.
+fn headers(to: &OtlpExport) -> Result<HeaderMap, OtlpError> {
     let mut map = HeaderMap::new();
-    for (name, value) in &config.headers {
+    for (name, value) in &to.headers {
         let key = HeaderName::try_from(name).map_err(|_| OtlpError::Header(name.clone()))?;
         let mut value = HeaderValue::try_from(value).map_err(|_| OtlpError::Header(name.clone()))?;
         value.set_sensitive(true);
@@ -78,9 +81,57 @@ fn headers(config: &OtlpConfig) -> Result<HeaderMap, OtlpError> {
     Ok(map)
 }
 
-fn http_headers(config: &OtlpConfig) -> Result<HashMap<String, String>, OtlpError> {
-    headers(config)?;
-    Ok(config.headers.iter().cloned().collect())
+fn interceptor(
+    headers: HeaderMap,
+) -> impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone + Send + Sync + 'static {
+    move |mut request| {
+        *request.metadata_mut() = MetadataMap::from_headers(headers.clone());
+        Ok(request)
+    }
+}
+
+/// The HTTP client of an exporter. Blocking: the asynchronous one does not run on the exporters' threads.
+#[derive(Debug)]
+struct Client {
+    inner: reqwest::blocking::Client,
+    headers: HeaderMap,
+}
+
+impl Client {
+    fn new(headers: HeaderMap, timeout: Duration) -> Result<Client, OtlpError> {
+        // A blocking client cannot be made on a thread that drives an async runtime.
+        let made = thread::spawn(move || reqwest::blocking::Client::builder().timeout(timeout).build());
+        match made.join() {
+            Ok(Ok(inner)) => Ok(Client { inner, headers }),
+            Ok(Err(error)) => Err(OtlpError::Exporter(error.to_string())),
+            Err(_) => Err(OtlpError::Exporter("the HTTP client could not be made".to_owned())),
+        }
+    }
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'a: 'b, 'b>(
+        &'a self,
+        mut request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        Self: 'b,
+    {
+        let mut headers = self.headers.clone();
+        for own in [CONTENT_TYPE, CONTENT_ENCODING, USER_AGENT] {
+            if let Some(value) = request.headers_mut().remove(&own) {
+                headers.insert(own, value);
+            }
+        }
+        *request.headers_mut() = headers;
+        self.inner.send_bytes(request)
+    }
+}
+
+/// Sees to it that TLS can be had: both protocols ask rustls for the process's provider and fail without one.
+pub(crate) fn prepare_tls() {
+    // An error says that there is one already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 /// Counts what becomes of the exports of metrics.

@@ -23,7 +23,7 @@ pub use counts::ExportCounts;
 pub use log::{ExchangeLog, LogTarget};
 pub use otlp::{Otlp, OtlpError, ShutdownReport};
 pub use prometheus::{Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
-pub use settings::{OtlpConfig, Protocol};
+pub use settings::{OtlpConfig, OtlpExport, Protocol};
 
 #[cfg(test)]
 mod tests;

@@ -220,7 +220,7 @@ metrics! {
     TokenUsage = "gen_ai.client.token.usage", Kind::Histogram(TOKENS), Tokens, TokenType,
         "Input and output tokens of one call as the backend counted them; estimates are left out";
     ServerRequestDuration = "gen_ai.server.request.duration", Kind::Histogram(DURATION), Seconds, Error,
-        "Time from the start of the upstream request to the end of the response";
+        "Time from the request's arrival to the end of the response, of requests that went upstream";
     ServerTimeToFirstToken = "gen_ai.server.time_to_first_token", Kind::Histogram(FIRST), Seconds, Band,
         "Time from the request's arrival to the first generated output of a successful stream";
     ServerTimePerOutputToken = "gen_ai.server.time_per_output_token", Kind::Histogram(GAPS), Seconds, Base,

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use limpid_core::RecordConsumer;
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry::{InstrumentationScope, Key, KeyValue};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::SpanExporter;
 use tokio::runtime::Runtime;
 
@@ -26,7 +27,7 @@ use crate::labels::{Caps, Overflow};
 use crate::names::SCOPE;
 use crate::prometheus::{LiveCounts, MetricsConfig};
 use crate::recorder::Recorder;
-use crate::settings::{Environment, OtlpConfig, Protocol, Signal, process_environment};
+use crate::settings::{OtlpConfig, Protocol};
 use crate::span_queue::{SpanConsumer, SpanQueue, export_spans};
 
 /// Sets beyond limpid's caps that an instrument may see: the collapsed ones, see `labels`.
@@ -35,8 +36,6 @@ const COLLAPSED_SETS: usize = 256;
 /// Why OTLP could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OtlpError {
-    /// `OTEL_EXPORTER_OTLP_PROTOCOL`, or its kin per signal, names no protocol that limpid speaks.
-    Protocol(String),
     /// A header's name or value cannot be sent; this is its name.
     Header(String),
     /// The exporter refused its settings: what it said.
@@ -48,9 +47,6 @@ pub enum OtlpError {
 impl fmt::Display for OtlpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OtlpError::Protocol(name) => {
-                write!(f, "OTLP protocol `{name}` is not known, use `http/protobuf` or `grpc`")
-            }
             OtlpError::Header(name) => write!(f, "the OTLP header `{name}` cannot be sent"),
             OtlpError::Exporter(why) => write!(f, "OTLP: {why}"),
             OtlpError::Thread(why) => write!(f, "OTLP could not start a thread: {why}"),
@@ -63,7 +59,7 @@ impl std::error::Error for OtlpError {}
 /// What was lost at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ShutdownReport {
-    /// Spans that were not exported when the time ran out.
+    /// Spans whose export failed at the end, or had not ended when the time ran out.
     pub spans_lost: u64,
     /// The last export of metrics failed or did not end in time.
     pub metrics_lost: bool,
@@ -84,50 +80,33 @@ struct Spans {
 }
 
 impl Otlp {
-    /// Starts the exports that the settings want, and returns the consumers that feed them: at most two. Nothing is
-    /// connected yet; a collector that is not there is no error here.
+    /// Starts the exports that the settings name, and returns the consumers that feed them: at most two. `labels` caps
+    /// the labels of the metrics. Nothing is connected yet; a collector that is not there is no error here.
     pub fn start(
         config: &OtlpConfig,
         labels: &MetricsConfig,
         live: LiveCounts,
     ) -> Result<(Otlp, Vec<Box<dyn RecordConsumer>>), OtlpError> {
-        Otlp::start_in(config, labels, live, &process_environment)
-    }
-
-    fn start_in(
-        config: &OtlpConfig,
-        labels: &MetricsConfig,
-        live: LiveCounts,
-        env: Environment,
-    ) -> Result<(Otlp, Vec<Box<dyn RecordConsumer>>), OtlpError> {
-        let protocol = |signal| {
-            if !config.wants(signal, env) {
-                return Ok(None);
-            }
-            config.protocol(signal, env).map(Some).map_err(OtlpError::Protocol)
-        };
-        let (traces, metrics) = (protocol(Signal::Traces)?, protocol(Signal::Metrics)?);
-        let grpc = [traces, metrics].contains(&Some(Protocol::Grpc));
         prepare_tls();
-        let counts = Arc::clone(&live.exports);
-        let mut otlp = Otlp { spans: None, metrics: None, counts, runtime: if grpc { Some(runtime()?) } else { None } };
+        let grpc = [&config.traces, &config.metrics].into_iter().flatten().any(|to| to.protocol == Protocol::Grpc);
+        let runtime = if grpc { Some(runtime()?) } else { None };
+        let mut otlp = Otlp { spans: None, metrics: None, counts: Arc::clone(&live.exports), runtime };
         let entered = otlp.runtime.as_ref().map(Runtime::enter);
-        let resource = resource(config);
+        let spans = config.traces.as_ref().map(span_exporter).transpose()?;
+        let metrics = config.metrics.as_ref().map(metric_exporter).transpose()?;
+        drop(entered);
+
         let mut consumers: Vec<Box<dyn RecordConsumer>> = Vec::new();
-        if let Some(protocol) = traces {
-            let mut exporter = span_exporter(config, protocol)?;
-            exporter.set_resource(&resource);
-            let (spans, consumer) = start_spans(config, exporter, &otlp.counts, env)?;
+        if let Some(exporter) = spans {
+            let (spans, consumer) = start_spans(config, exporter, &otlp.counts)?;
             otlp.spans = Some(spans);
             consumers.push(Box::new(consumer));
         }
-        if let Some(protocol) = metrics {
-            let exporter = metric_exporter(config, protocol)?;
-            let (provider, consumer) = start_metrics(config, exporter, resource, labels, &live);
+        if let Some(exporter) = metrics {
+            let (provider, consumer) = start_metrics(config, exporter, labels, &live);
             otlp.metrics = Some(provider);
             consumers.push(Box::new(consumer));
         }
-        drop(entered);
         Ok((otlp, consumers))
     }
 
@@ -143,11 +122,13 @@ impl Otlp {
         let metrics = self.metrics.take().map(shutdown_metrics);
         let mut report = ShutdownReport::default();
         if let Some(spans) = self.spans.take() {
+            let lost = self.counts.spans_lost();
             spans.queue.close();
             let left = deadline.saturating_duration_since(Instant::now());
             // Whether it ended or the time ran out, what is left is lost; after a clean end nothing is.
             let _ = spans.ended.recv_timeout(left);
-            report.spans_lost = spans.queue.abandon();
+            spans.queue.abandon();
+            report.spans_lost = self.counts.spans_lost().saturating_sub(lost);
         }
         if let Some(result) = metrics {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -198,27 +179,23 @@ fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
-/// The SDK's detectors read the environment; the settings go over it.
+/// Made from the settings alone; the SDK's own detectors would read the environment once more.
 fn resource(config: &OtlpConfig) -> Resource {
-    const SERVICE_NAME: &str = "service.name";
-    let detected = Resource::builder().build();
-    let named = detected.get(&Key::new(SERVICE_NAME)).map(|v| v.as_str().into_owned());
-    let named = named.filter(|name| !name.starts_with("unknown_service"));
-    let name = config.service_name.clone().or(named).unwrap_or_else(|| "limpid".to_owned());
-    Resource::builder()
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_service_name(name)
         .with_attributes(config.resource.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone())))
+        .with_service_name(config.service_name.clone())
         .build()
 }
 
 fn start_spans(
     config: &OtlpConfig,
-    exporter: impl SpanExporter + 'static,
+    mut exporter: impl SpanExporter + 'static,
     counts: &Arc<ExportCounts>,
-    env: Environment,
 ) -> Result<(Spans, SpanConsumer), OtlpError> {
-    let queue = Arc::new(SpanQueue::new(config.batching(env), Arc::clone(counts)));
+    exporter.set_resource(&resource(config));
+    let queue = Arc::new(SpanQueue::new(config.into(), Arc::clone(counts)));
     let (alive, ended) = channel();
     let of_thread = Arc::clone(&queue);
     thread::Builder::new()
@@ -228,26 +205,23 @@ fn start_spans(
             export_spans(&of_thread, &exporter, &scope());
         })
         .map_err(|e| OtlpError::Thread(e.to_string()))?;
-    let consumer = SpanConsumer { queue: Arc::clone(&queue), sampling: config.sampling(env) };
+    let consumer = SpanConsumer { queue: Arc::clone(&queue), sample_ratio: config.sample_ratio };
     Ok((Spans { queue, ended }, consumer))
 }
 
 fn start_metrics(
     config: &OtlpConfig,
     exporter: impl PushMetricExporter,
-    resource: Resource,
     labels: &MetricsConfig,
     live: &LiveCounts,
 ) -> (SdkMeterProvider, Recorder<Instruments>) {
-    let mut reader = PeriodicReader::builder(CountedMetrics::new(exporter, Arc::clone(&live.exports)));
-    if let Some(interval) = config.metric_interval {
-        reader = reader.with_interval(interval);
-    }
+    let counted = CountedMetrics::new(exporter, Arc::clone(&live.exports));
+    let reader = PeriodicReader::builder(counted).with_interval(config.metric_interval);
     let caps = Caps::from(*labels);
     let limit = caps.label_sets.saturating_add(COLLAPSED_SETS).min(usize::MAX / 2);
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build())
-        .with_resource(resource)
+        .with_resource(resource(config))
         .with_view(move |_: &Instrument| Stream::builder().with_cardinality_limit(limit).build().ok())
         .build();
     let meter = provider.meter_with_scope(scope());

@@ -224,7 +224,7 @@ impl<B: Backend> Recorder<B> {
         let t = &r.timeline;
         let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
         ends.time(Metric::OperationDuration, Some(t.total()));
-        ends.time(Metric::ServerRequestDuration, t.sent.map(|sent| t.ended.since(sent)));
+        ends.time(Metric::ServerRequestDuration, t.sent.map(|_| t.total()));
 
         if let Some(ttft) = t.ttft().filter(|_| r.stream && r.outcome.category == Category::Ok) {
             let band = self.labels.fixed(r.input_tokens_band().map(limpid_core::InputTokensBand::as_str));

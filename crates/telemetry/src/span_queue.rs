@@ -6,8 +6,6 @@
 //! or never answers costs the queue's length in memory and no more.
 
 use std::collections::VecDeque;
-#[cfg(test)]
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,29 +15,21 @@ use opentelemetry::trace::{SpanKind, TraceId};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample, SpanExporter};
 
 use crate::counts::{ExportCounts, Throttle, add};
+use crate::settings::OtlpConfig;
 use crate::span::span;
 
 /// How often a line about lost spans may be logged.
 pub(crate) const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Which exchanges get a span.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Sampling {
-    /// The share of traces, 0 to 1, told from the trace id.
-    pub(crate) ratio: f64,
-    /// Whether a client's own decision goes before.
-    pub(crate) follow_client: bool,
-}
-
-impl Sampling {
-    pub(crate) fn takes(self, r: &ExchangeRecord) -> bool {
-        if let Some(client) = r.caller.trace.filter(|_| self.follow_client) {
-            return client.sampled;
-        }
-        let id = TraceId::from_bytes(r.trace_id.to_be_bytes());
-        let sampler = Sampler::TraceIdRatioBased(self.ratio);
-        sampler.should_sample(None, id, "", &SpanKind::Client, &[], &[]).decision == SamplingDecision::RecordAndSample
+/// Whether an exchange gets a span: as the client decided, else by the share of traces, told from the trace id, so
+/// that every service with the same ratio decides alike.
+pub(crate) fn is_sampled(r: &ExchangeRecord, ratio: f64) -> bool {
+    if let Some(client) = r.caller.trace {
+        return client.sampled;
     }
+    let id = TraceId::from_bytes(r.trace_id.to_be_bytes());
+    let sampler = Sampler::TraceIdRatioBased(ratio);
+    sampler.should_sample(None, id, "", &SpanKind::Client, &[], &[]).decision == SamplingDecision::RecordAndSample
 }
 
 /// Sizes and times of the queue.
@@ -51,6 +41,13 @@ pub(crate) struct Batching {
     pub(crate) batch: usize,
     /// How long the first of a batch waits for the others.
     pub(crate) delay: Duration,
+}
+
+impl From<&OtlpConfig> for Batching {
+    fn from(c: &OtlpConfig) -> Batching {
+        let queue = c.span_queue.max(1);
+        Batching { queue, batch: c.span_batch.clamp(1, queue), delay: c.span_delay }
+    }
 }
 
 #[derive(Default)]
@@ -138,8 +135,8 @@ impl SpanQueue {
         self.changed.notify_all();
     }
 
-    /// Gives up what is not exported, and says how many spans that is.
-    pub(crate) fn abandon(&self) -> u64 {
+    /// Gives up what is not exported, and counts it.
+    pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.abandoned = true;
@@ -149,7 +146,6 @@ impl SpanQueue {
         drop(state);
         add(&self.counts.spans_shutdown, lost);
         self.changed.notify_all();
-        lost as u64
     }
 }
 
@@ -173,21 +169,13 @@ pub(crate) fn export_spans(queue: &SpanQueue, exporter: &impl SpanExporter, scop
 /// Queues the records of inference calls that are sampled.
 pub(crate) struct SpanConsumer {
     pub(crate) queue: Arc<SpanQueue>,
-    pub(crate) sampling: Sampling,
+    pub(crate) sample_ratio: f64,
 }
 
 impl RecordConsumer for SpanConsumer {
     fn consume(&mut self, record: &Arc<ExchangeRecord>) {
-        if record.endpoint.is_inference() && self.sampling.takes(record) {
+        if record.endpoint.is_inference() && is_sampled(record, self.sample_ratio) {
             self.queue.push(record);
         }
-    }
-}
-
-impl ExportCounts {
-    /// Spans that were queued or dropped, exported or not: for tests that nothing goes uncounted.
-    #[cfg(test)]
-    pub(crate) fn spans_seen(&self) -> u64 {
-        self.spans_exported.load(Ordering::Relaxed) + self.spans_lost()
     }
 }

@@ -162,7 +162,7 @@ pub(crate) const EXPECTED: &[(&str, &str, f64, Option<f64>)] = &[
     ("gen_ai_client_operation_time_per_output_chunk_seconds", "", 0.1, Some(3.0)),
     ("gen_ai_client_token_usage", "gen_ai_token_type=input", 100.0, Some(1.0)),
     ("gen_ai_client_token_usage", "gen_ai_token_type=output", 11.0, Some(1.0)),
-    ("gen_ai_server_request_duration_seconds", "", 0.2, Some(1.0)),
+    ("gen_ai_server_request_duration_seconds", "", 0.204, Some(1.0)),
     ("gen_ai_server_time_to_first_token_seconds", "input_tokens_band=<=128", 0.1, Some(1.0)),
     ("gen_ai_server_time_per_output_token_seconds", "", 0.01, Some(1.0)),
     (
