@@ -77,7 +77,6 @@ fn a_wrong_command_line_is_exit_code_2() {
     for args in [
         &["--no-such-flag"][..],
         &["no-such-command"],
-        &["--upstream", "ftp://x"],
         &["--listen", "localhost"],
         &["--upstream", "http://x", "check"],
         &["inspect"],
@@ -163,11 +162,16 @@ fn check_lists_every_fault_and_exits_1() {
 }
 
 #[test]
-fn a_secret_in_a_flag_is_not_repeated() {
+fn a_bad_upstream_flag_is_told_once_and_a_secret_in_it_not_at_all() {
     for url in ["http://u:hush@x", "http://x/?key=hush"] {
         let out = run(&["check", "--upstream", url], b"", &[]);
         assert!(out.stderr.starts_with("--upstream: upstreams.default.url, it must not carry"), "{}", out.stderr);
         assert_eq!((out.code, out.stderr.contains("hush")), (1, false));
+    }
+    for url in ["127.0.0.1:9", "ftp://127.0.0.1:9", "http://", "http://a b", "not a url", "", "1"] {
+        let out = run(&["check", "--upstream", url], b"", &[]);
+        assert_eq!((out.code, out.stderr.lines().count()), (1, 1), "{out:?}");
+        assert!(out.stderr.starts_with("--upstream: upstreams.default.url"), "{out:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::env::{Env, NAMED, insert, lay_over};
 use super::faults::{Fault, Faults, Origin, nearest};
 use super::keys::{self, Key};
-use super::reader::{Reader, Report, Resolved, spelt, table_of};
+use super::reader::{Reader, Report, Resolved, table_of};
 use super::tree::{self, Item, Table};
 use super::upstreams::{self, Upstream};
 use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Server, Settings, Telemetry};
@@ -115,34 +115,29 @@ impl Flags {
 }
 
 /// `None` only after a fault.
-fn read(mut tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
-    let mut sections = Sections { found: BTreeMap::new() };
-    for name in SECTIONS {
-        if let Some(item) = tree.remove(name) {
-            let mend = format!("write [{name}] on a line of its own and the settings below it");
-            if let Some(table) = table_of(item, name, &mend, report) {
-                sections.found.insert(name, table);
-            }
-        }
-    }
-    for (name, item) in tree {
-        let mend = match nearest(&name, SECTIONS) {
-            Some(near) if matches!(item.origin, Origin::Env(_)) => format!("did you mean the section `{near}`?"),
-            Some(near) => format!("did you mean [{}]?", spelt(&item.origin, &name, near)),
-            None => format!("take it out, or write one of {}", SECTIONS.join(", ")),
-        };
-        let what = format!("unknown section `{name}`");
-        report.faults.push(Fault { at: item.origin, what, why: "limpid has no such section".to_owned(), mend });
-    }
+fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
+    let told = report.faults.len();
+    let mut sections = Sections::of(tree, report);
+    let bad_sections = report.faults.len() > told;
     let server = Server::read(sections.reader("server", report));
     let admin = Admin::read(sections.reader("admin", report));
+    let told = report.faults.len();
     let upstreams = sections.named("upstreams", report, Upstream::read);
-    let keys = sections.named("keys", report, |name, r| Key::read(name, env, r));
+    let bad_upstreams = report.faults.len() > told;
+    // A misspelt section, or an upstream with a fault, may be the one that is missing.
+    if upstreams.is_empty() && !bad_sections && !bad_upstreams {
+        report.faults.push(Fault {
+            at: Origin::Default,
+            what: "no upstream".to_owned(),
+            why: "there is nowhere to send requests".to_owned(),
+            mend: "run limpid --upstream http://127.0.0.1:8000, or write [upstreams.default] with a url".to_owned(),
+        });
+    }
     let settings = Settings {
         server,
         admin,
         upstreams,
-        keys,
+        keys: sections.named("keys", report, |name, r| Key::read(name, env, r)),
         observe: Observe::read(sections.reader("observe", report)),
         record: Record::read(sections.reader("record", report)),
         exchange_log: ExchangeLog::read(sections.reader("exchange_log", report)),
@@ -156,12 +151,7 @@ fn read(mut tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
 
 /// What no section can see alone.
 fn check_together(settings: &Settings, report: &mut Report) {
-    let bad_upstream = report.faults.iter().any(|f| f.what.contains("upstreams."));
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
-    if settings.upstreams.is_empty() && !bad_upstream {
-        let mend = "run limpid --upstream http://127.0.0.1:8000, or write [upstreams.default] with a url";
-        r.fault(Origin::Default, "no upstream".to_owned(), "there is nowhere to send requests", mend);
-    }
     upstreams::refuse_twins(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
     let (data, admin) = (settings.server.listen, settings.admin.listen);
@@ -176,6 +166,29 @@ struct Sections {
 }
 
 impl Sections {
+    /// Takes the sections out of the tree; what is left of it is unknown.
+    fn of(mut tree: Table, report: &mut Report) -> Sections {
+        let mut found = BTreeMap::new();
+        for name in SECTIONS {
+            if let Some(item) = tree.remove(name) {
+                let mend = format!("write [{name}] on a line of its own and the settings below it");
+                if let Some(table) = table_of(item, name, &mend, report) {
+                    found.insert(name, table);
+                }
+            }
+        }
+        for (name, item) in tree {
+            let mend = match nearest(&name, SECTIONS) {
+                Some(near) if matches!(item.origin, Origin::Env(_)) => format!("did you mean the section `{near}`?"),
+                Some(near) => format!("did you mean [{near}]?"),
+                None => format!("take it out, or write one of {}", SECTIONS.join(", ")),
+            };
+            let what = format!("unknown section `{name}`");
+            report.faults.push(Fault { at: item.origin, what, why: "limpid has no such section".to_owned(), mend });
+        }
+        Sections { found }
+    }
+
     fn reader<'a>(&mut self, name: &'static str, report: &'a mut Report) -> Reader<'a> {
         let (table, origin) = self.found.remove(name).unwrap_or((Table::new(), Origin::Default));
         Reader::new(name.to_owned(), table, origin, report)

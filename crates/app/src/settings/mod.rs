@@ -14,14 +14,14 @@ mod kinds;
 mod load;
 mod log;
 mod observe;
-pub(crate) mod reader;
+mod reader;
 mod record;
 mod server;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
-pub(crate) mod upstreams;
+mod upstreams;
 
 pub use admin::Admin;
 pub use env::Env;

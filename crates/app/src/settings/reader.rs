@@ -192,12 +192,12 @@ impl<'a> Reader<'a> {
 }
 
 /// Whether a text may be a URL with a password or a key in its query. Such a one is refused, and not quoted.
-pub(crate) fn may_hold_secret(text: &str) -> bool {
+fn may_hold_secret(text: &str) -> bool {
     text.contains(['@', '?'])
 }
 
 /// A key as the origin spells it: `LIMPID_SERVER__LISTEN` for `LIMPID_SERVER__LISTN`.
-pub(super) fn spelt(origin: &Origin, written: &str, near: &str) -> String {
+fn spelt(origin: &Origin, written: &str, near: &str) -> String {
     match origin {
         Origin::Env(name) => match name.len().checked_sub(written.len()).and_then(|n| name.get(..n)) {
             Some(prefix) => format!("{prefix}{}", near.to_ascii_uppercase()),

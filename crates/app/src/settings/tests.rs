@@ -211,10 +211,23 @@ recent = -1
              LIMPID_UPSTREAMS__<NAME>__<KEY>, unset it, or spell it as a setting, such as LIMPID_SERVER__LISTEN",
             "LIMPID_SERVER__DRAIN_TIMOUT: unknown setting `server.drain_timout`, [server] has no such key, did you mean \
              `LIMPID_SERVER__DRAIN_TIMEOUT`?",
-            "settings: no upstream, there is nowhere to send requests, run limpid --upstream http://127.0.0.1:8000, or \
-             write [upstreams.default] with a url",
         ]
     );
+}
+
+#[test]
+fn a_missing_upstream_is_told_unless_it_may_only_be_misspelt() {
+    let missing = "settings: no upstream, there is nowhere to send requests, run limpid --upstream http://127.0.0.1:8000, \
+                   or write [upstreams.default] with a url";
+    assert_eq!(faults("", &[]), [missing]);
+    assert_eq!(faults("[upstreams]\n", &[]), [missing]);
+    assert_eq!(faults("[server]\nlisten = 1\n", &[]).len(), 2);
+    for text in ["[upstream.a]\nurl = \"http://a\"\n", "no_such = 1\n", "upstreams = 1\n", "[upstreams.a]\nurl = 1\n"] {
+        let got = faults(text, &[]);
+        assert!(got.len() == 1 && got[0].starts_with("proxy.toml:"), "{got:?}");
+    }
+    assert!(faults("[upstream.a]\nurl = \"http://a\"\n", &[])[0].ends_with("did you mean [upstreams]?"));
+    assert_eq!(faults("upstream = [\n", &[]).len(), 1);
 }
 
 #[test]

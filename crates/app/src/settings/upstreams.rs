@@ -137,8 +137,8 @@ fn good_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// Also the rule of `--upstream`.
-pub(crate) fn check_url(text: &str) -> Result<(), String> {
+/// Whether it is the URL of something to speak HTTP with; also the rule of OTLP endpoints.
+pub(super) fn check_url(text: &str) -> Result<(), String> {
     let target = Target::parse(text).map_err(|e| match e {
         TargetError::Invalid(_) => "it is not a URL".to_owned(),
         other => format!("it {other}"),
