@@ -171,7 +171,8 @@ impl Sections {
         let mut found = BTreeMap::new();
         for name in SECTIONS {
             if let Some(item) = tree.remove(name) {
-                let mend = format!("write [{name}] on a line of its own and the settings below it");
+                let header = if NAMED.contains(&name) { format!("{name}.NAME") } else { name.to_owned() };
+                let mend = format!("write [{header}] on a line of its own and the settings below it");
                 if let Some(table) = table_of(item, name, &mend, report) {
                     found.insert(name, table);
                 }
@@ -201,7 +202,6 @@ impl Sections {
         report: &mut Report,
         read: impl Fn(&str, Reader<'_>) -> Option<T>,
     ) -> Vec<T> {
-        debug_assert!(NAMED.contains(&section));
         let (tables, _) = self.found.remove(section).unwrap_or((Table::new(), Origin::Default));
         let mut all = Vec::new();
         for (name, item) in tables {

@@ -275,6 +275,8 @@ fn upstreams_are_held_to_their_rules() {
         assert!(fault(lines).contains(part), "{lines}: {}", fault(lines));
     }
     assert!(faults("[upstreams]\nurl = \"http://a\"\n", &[])[0].contains("upstreams.NAME"));
+    let list = faults("[[upstreams]]\nurl = \"http://a\"\n", &[]);
+    assert!(list.len() == 1 && list[0].contains("a list is not a section, write [upstreams.NAME]"), "{list:?}");
     let good = load("[upstreams.a]\nurl = \"http://[::1]:8000/base\"\npool_idle_timeout = \"0s\"\n", &[]);
     assert_eq!((good.settings.upstreams[0].url.host(), good.settings.upstreams[0].url.port()), ("::1", 8000));
 }
