@@ -80,6 +80,3 @@ pub(crate) fn body(dialect: &Dialect, text: &str, seen: &mut Seen) -> Result<(),
         Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Other => openai::body(text, false, seen),
     }
 }
-
-#[cfg(test)]
-mod tests;
