@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::Schedule;
@@ -196,6 +198,44 @@ impl TryFrom<String> for Fault {
     }
 }
 
+/// Reads the names that JSON uses, for command lines; the error lists them.
+fn named<'a, T: Deserialize<'a>>(name: &'a str) -> Result<T, String> {
+    let deserializer: StrDeserializer<'a, serde::de::value::Error> = name.into_deserializer();
+    T::deserialize(deserializer).map_err(|e| e.to_string())
+}
+
+impl FromStr for UsageMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<UsageMode, String> {
+        named(name)
+    }
+}
+
+impl FromStr for Finish {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Finish, String> {
+        named(name)
+    }
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Output, String> {
+        named(name)
+    }
+}
+
+impl FromStr for Coding {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Coding, String> {
+        named(name)
+    }
+}
+
 /// Everything about how one request is served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
@@ -213,6 +253,9 @@ pub struct Behaviour {
     pub coding: Coding,
     /// Say keep-alive and close the connection after the reply, as llama.cpp does. HTTP/1.1 only.
     pub close_after_reply: bool,
+    /// Bytes of `obfuscation` in each token event of chat and Responses, as OpenAI pads them: size says nothing of
+    /// tokens. At most 65,536. Default 0: none.
+    pub padding: u32,
     /// Flush after each event, so that one event is one write (and one transfer chunk). Off, events that are due at
     /// once may share a write: cheaper, for load tests. Default true.
     pub one_write_per_event: bool,
@@ -228,6 +271,7 @@ impl Default for Behaviour {
             fault: None,
             coding: Coding::default(),
             close_after_reply: false,
+            padding: 0,
             one_write_per_event: true,
         }
     }
@@ -236,6 +280,14 @@ impl Default for Behaviour {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_json() {
+        assert_eq!("if_asked".parse(), Ok(UsageMode::IfAsked));
+        assert_eq!("tool_call".parse(), Ok(Output::ToolCall));
+        assert_eq!("content_filter".parse(), Ok(Finish::ContentFilter));
+        assert!("brotli".parse::<Coding>().unwrap_err().contains("`none` or `gzip`"));
+    }
 
     #[test]
     fn faults_read_what_they_print_and_refuse_the_rest() {

@@ -135,7 +135,7 @@ impl Frames {
         let ready_at = schedule.preamble_due();
         // A fault after more chunks than there are comes after the last.
         let fault = fault.and_then(stream_fault).map(|(after, what)| (after.min(schedule.chunks()), what));
-        Frames { fault, ready, ready_at, script, ..Frames::empty(schedule) }
+        Frames { fault, script, ready, ready_at, ..Frames::empty(schedule) }
     }
 
     /// A body in one piece at that moment; `end` says what follows it.

@@ -1,4 +1,4 @@
-//! A simulated inference backend with a known schedule.
+//! A simulated inference backend with a known schedule, and [`traffic`] for it.
 //!
 //! The demo needs a backend, the tests need ground truth, the load benchmark needs both without a GPU. A [`SimServer`]
 //! speaks the dialects that limpid observes (OpenAI chat, completions, responses and embeddings, Anthropic messages,
@@ -38,6 +38,7 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 mod words;
 
 pub use behaviour::{Behaviour, Coding, Fault, Finish, Output, UsageMode};

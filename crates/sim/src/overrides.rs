@@ -15,6 +15,8 @@ use crate::schedule::{Jitter, Schedule};
 const MAX_MS: f64 = 3_600_000.0;
 /// The most tokens that can be asked for, of each kind.
 const MAX_TOKENS: u32 = 1_000_000;
+/// The most padding of an event, bytes.
+const MAX_PADDING: u32 = 65_536;
 /// The most tokens in one chunk.
 const MAX_PER_CHUNK: u32 = 4_096;
 
@@ -86,6 +88,9 @@ pub struct Overrides {
     /// [`Behaviour::close_after_reply`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub close_after_reply: Option<bool>,
+    /// [`Behaviour::padding`], bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding: Option<u32>,
     /// [`Behaviour::one_write_per_event`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_write_per_event: Option<bool>,
@@ -119,6 +124,10 @@ impl Overrides {
         set(&mut behaviour.coding, self.coding);
         set(&mut behaviour.close_after_reply, self.close_after_reply);
         set(&mut behaviour.one_write_per_event, self.one_write_per_event);
+        if self.padding.is_some_and(|n| n > MAX_PADDING) {
+            return Err(InvalidOverride { member: "padding", expected: "at most 65536" });
+        }
+        set(&mut behaviour.padding, self.padding);
         if self.fault.is_some() {
             behaviour.fault = self.fault;
         }
@@ -249,6 +258,7 @@ mod tests {
             (r#"{"ttft_ms": -1}"#, "sim.ttft_ms"),
             (r#"{"gap_ms": 1e9}"#, "sim.gap_ms"),
             (r#"{"tokens": 1000001}"#, "sim.tokens"),
+            (r#"{"padding": 70000}"#, "sim.padding"),
             (r#"{"tokens_per_chunk": 0}"#, "sim.tokens_per_chunk"),
             (r#"{"stall_after": 3}"#, "sim.stall_after"),
             (r#"{"jitter_seed": 3}"#, "sim.jitter_seed"),

@@ -91,14 +91,24 @@ struct StreamOptions {
     continuous_usage_stats: bool,
 }
 
+/// What `stream_options` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UsageAsked {
+    /// Nothing.
+    No,
+    /// `include_usage`.
+    Last,
+    /// `continuous_usage_stats` as well.
+    Each,
+}
+
 /// A request, understood.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call {
     pub(crate) api: Api,
     pub(crate) model: String,
     pub(crate) stream: bool,
-    pub(crate) include_usage: bool,
-    pub(crate) continuous_usage: bool,
+    pub(crate) usage: UsageAsked,
     pub(crate) max_tokens: Option<u32>,
     /// Embeddings: vectors as base64.
     pub(crate) base64: bool,
@@ -120,8 +130,11 @@ impl Call {
             api,
             model: body.model.unwrap_or(Cow::Borrowed("sim")).into_owned(),
             stream: body.stream.unwrap_or(api.streams_by_default()) && api != Api::Embeddings,
-            include_usage: options.include_usage,
-            continuous_usage: options.include_usage && options.continuous_usage_stats,
+            usage: match (options.include_usage, options.continuous_usage_stats) {
+                (false, _) => UsageAsked::No,
+                (true, false) => UsageAsked::Last,
+                (true, true) => UsageAsked::Each,
+            },
             max_tokens: body.max_completion_tokens.or(body.max_output_tokens).or(body.max_tokens),
             base64: body.encoding_format.as_deref() == Some("base64"),
             prompt_words: u32::try_from(words).unwrap_or(u32::MAX),

@@ -1,4 +1,4 @@
-//! SplitMix64 (Steele, Lea, Flood 2014): a few lines that give the same numbers everywhere for a seed. Nothing here
+//! `SplitMix64` (Steele, Lea, Flood 2014): a few lines that give the same numbers everywhere for a seed. Nothing here
 //! needs more quality than that.
 
 /// A seeded sequence.

@@ -126,16 +126,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, max_connections: usi
     let mut connections = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    // Out of file descriptors, or the client is gone already: let others run first.
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-            },
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, or the client is gone already: let others run first.
+            tokio::task::yield_now().await;
+            continue;
         };
         // A socket that refuses nodelay is served all the same, only later.
         let _ = stream.set_nodelay(true);

@@ -1,7 +1,6 @@
 //! What the simulator really did: counters, and for traced requests the stamp of every event.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,7 +102,7 @@ impl SimStats {
         }
     }
 
-    /// Requests whose head was read.
+    /// Requests whose head was read, of any kind: `/health` and the like included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Acquire)
     }
@@ -156,18 +155,15 @@ impl SimStats {
 
     /// Waits until `condition` holds. It is asked whenever a request begins or ends and a connection opens or closes,
     /// so it can rest on these counts and on [`Trace::ended`]. Set a time limit around it.
-    pub fn until(&self, condition: impl Fn(&SimStats) -> bool + Send) -> impl Future<Output = ()> + Send {
-        async move {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                // Listen before asking, or a change in between is lost.
-                changed.as_mut().enable();
-                if condition(self) {
-                    return;
-                }
-                changed.await;
+    pub async fn until(&self, condition: impl Fn(&SimStats) -> bool + Send) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Listen before asking, or a change in between is lost.
+            changed.as_mut().enable();
+            if condition(self) {
+                return;
             }
+            changed.await;
         }
     }
 

@@ -20,18 +20,21 @@ pub struct RawClient {
     buffer: Vec<u8>,
 }
 
-/// The bytes of a request with `host` and, for a body or a method that has one, `content-length`; `headers` follow them
-/// in their order.
+/// The bytes of a request: the request line, `host` and, for a body or a method that has one, `content-length`, then
+/// `headers` in their order. What `headers` names itself (also `transfer-encoding`) is not added.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
-    if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    let given = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let mut head = vec![format!("{method} {path} HTTP/1.1")];
+    if !given("host") {
+        head.push("host: localhost".to_owned());
     }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+    let has_body = !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH");
+    if has_body && !given("content-length") && !given("transfer-encoding") {
+        head.push(format!("content-length: {}", body.len()));
     }
-    head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
+    head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    head.push("\r\n".to_owned());
+    let mut bytes = head.join("\r\n").into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
@@ -258,5 +261,17 @@ impl Reading {
             end,
             raw: self.raw,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_what_its_caller_left_out() {
+        assert_eq!(request("GET", "/", &[], b""), b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let own = request("POST", "/", &[("Host", "a"), ("Transfer-Encoding", "chunked")], b"0\r\n\r\n");
+        assert_eq!(own, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     }
 }

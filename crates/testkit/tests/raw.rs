@@ -79,9 +79,12 @@ async fn endings_are_told_apart() {
         let reply = exchange(server.addr(), &get, limit).await.unwrap();
         ends.push((reply.end, reply.text()));
     }
-    use ReplyEnd::{Complete, Eof, Malformed, Reset, Timeout};
     let bodies = ["four", ends[1].1.as_str(), "four", "all of it", "", ""].map(str::to_owned);
-    let expected: Vec<_> = [Eof, Reset, Timeout, Complete, Malformed, Eof].into_iter().zip(bodies).collect();
+    let expected: Vec<_> =
+        [ReplyEnd::Eof, ReplyEnd::Reset, ReplyEnd::Timeout, ReplyEnd::Complete, ReplyEnd::Malformed, ReplyEnd::Eof]
+            .into_iter()
+            .zip(bodies)
+            .collect();
     assert_eq!(ends, expected);
 }
 

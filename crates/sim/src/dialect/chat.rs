@@ -53,13 +53,14 @@ impl Chunks<'_> {
     /// A token chunk: `before` and `after` are the choice's JSON around the text.
     fn token(&self, before: &str, after: &str) -> Template {
         let chunk = Template::default().fixed(format!("data: {}{before}", self.head)).piece(Piece::Text);
+        let padding = &self.reply.padding;
         match self.reply.usage {
-            UsageShape::Absent | UsageShape::Last { nulls: false } => chunk.fixed(format!("{after}]}}\n\n")),
-            UsageShape::Last { nulls: true } => chunk.fixed(format!("{after}],\"usage\":null}}\n\n")),
+            UsageShape::Absent | UsageShape::Last { nulls: false } => chunk.fixed(format!("{after}]{padding}}}\n\n")),
+            UsageShape::Last { nulls: true } => chunk.fixed(format!("{after}],\"usage\":null{padding}}}\n\n")),
             UsageShape::Each => {
                 let input = self.reply.input;
                 chunk
-                    .fixed(format!("{after}],\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":"))
+                    .fixed(format!("{after}]{padding},\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":"))
                     .piece(Piece::Tokens(0))
                     .fixed(",\"total_tokens\":")
                     .piece(Piece::Tokens(u64::from(input)))

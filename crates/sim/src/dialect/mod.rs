@@ -17,7 +17,7 @@ pub(crate) use errors::{ErrorReply, error_of_fault, error_reply, models};
 
 use crate::behaviour::{Behaviour, Finish, Output, UsageMode};
 use crate::frames::Script;
-use crate::request::{Api, Call};
+use crate::request::{Api, Call, UsageAsked};
 use crate::stats::EventKind;
 use crate::words::{REFUSAL_TOKENS, Words};
 
@@ -44,6 +44,8 @@ pub(crate) struct Reply {
     pub(crate) input: u32,
     pub(crate) cached: u32,
     pub(crate) usage: UsageShape,
+    /// The member that pads a token event, with its comma; empty without padding.
+    pub(crate) padding: String,
     pub(crate) base64: bool,
     pub(crate) inputs: u32,
 }
@@ -106,6 +108,10 @@ impl Reply {
             input,
             cached: schedule.cached_input_tokens.min(input),
             usage: usage_shape(call, behaviour.usage),
+            padding: match behaviour.padding as usize {
+                0 => String::new(),
+                bytes => format!(",\"obfuscation\":\"{}\"", "x".repeat(bytes)),
+            },
             base64: call.base64,
             inputs: call.inputs,
         }
@@ -145,9 +151,11 @@ fn usage_shape(call: &Call, mode: UsageMode) -> UsageShape {
         UsageMode::Continuous => UsageShape::Each,
         UsageMode::Always => UsageShape::Last { nulls: false },
         UsageMode::IfAsked if !must_ask => UsageShape::Last { nulls: false },
-        UsageMode::IfAsked if call.continuous_usage => UsageShape::Each,
-        UsageMode::IfAsked if call.include_usage => UsageShape::Last { nulls: true },
-        UsageMode::IfAsked => UsageShape::Absent,
+        UsageMode::IfAsked => match call.usage {
+            UsageAsked::No => UsageShape::Absent,
+            UsageAsked::Last => UsageShape::Last { nulls: true },
+            UsageAsked::Each => UsageShape::Each,
+        },
     }
 }
 

@@ -25,11 +25,11 @@ impl Sequence {
     }
 
     /// The template of `chunks` token events.
-    fn deltas(&mut self, kind: &str, place: &str, chunks: u32) -> Template {
+    fn deltas(&mut self, kind: &str, place: &str, padding: &str, chunks: u32) -> Template {
         let template = Template::default()
             .fixed(format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{place},\"delta\":\""))
             .piece(Piece::Text)
-            .fixed("\",\"sequence_number\":")
+            .fixed(format!("\"{padding},\"sequence_number\":"))
             .piece(Piece::Index(self.0))
             .fixed("}\n\n");
         self.0 += u64::from(chunks);
@@ -124,7 +124,7 @@ fn reasoning_phase(reply: &Reply, sequence: &mut Sequence, chunks: u32) -> Phase
     let part_added = with(at("response.reasoning_summary_part.added"), "part", summary_part(""));
     let opens = vec![(EventKind::Structure, sequence.event(added)), (EventKind::Structure, sequence.event(part_added))];
     let place = format!("\"item_id\":\"{id}\",\"output_index\":0,\"summary_index\":0");
-    let chunk = sequence.deltas("response.reasoning_summary_text.delta", &place, chunks);
+    let chunk = sequence.deltas("response.reasoning_summary_text.delta", &place, &reply.padding, chunks);
     let done = json!({"type": "response.output_item.done", "output_index": 0, "item": reasoning_item(reply, true)});
     let closes = vec![
         sequence.event(with(at("response.reasoning_summary_text.done"), "text", text.clone().into())),
@@ -164,7 +164,7 @@ fn output_phase(reply: &Reply, sequence: &mut Sequence, chunks: u32) -> Phase {
         opens.push((EventKind::Structure, sequence.event(added)));
         place.push_str(",\"content_index\":0");
     }
-    let chunk = sequence.deltas(delta, &place, chunks);
+    let chunk = sequence.deltas(delta, &place, &reply.padding, chunks);
     let mut closes = vec![sequence.event(event(done, member, text.clone().into()))];
     if !tool {
         closes.push(sequence.event(event("response.content_part.done", "part", content_part(reply, &text))));

@@ -200,3 +200,17 @@ async fn presets_and_names_with_quotes_work() {
     let reply = client.post(CHAT, request).await;
     assert_eq!(reply.events()[1]["model"], "a \"quoted\" name\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn padding_makes_events_large_and_nothing_else() {
+    let mut client = Client::new().await;
+    for (path, request) in [(CHAT, chat(json!({}))), ("/v1/responses", json!({"input": "x", "stream": true}))] {
+        for usage in ["always", "continuous"] {
+            let mut request = request.clone();
+            request["sim"] = json!({"tokens": 3, "padding": 5000, "usage": usage});
+            let events = client.post(path, request).await.events();
+            let padded = events.iter().filter(|e| e["obfuscation"].as_str().is_some_and(|o| o.len() == 5000));
+            assert_eq!(padded.count(), 3, "{path} {usage}");
+        }
+    }
+}

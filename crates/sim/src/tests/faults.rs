@@ -158,3 +158,26 @@ async fn bad_requests_are_told_what_is_wrong() {
     assert_eq!(client.post(CHAT, json!({"model": "sim-none"})).await.json()["error"]["code"], "model_not_found");
     assert_eq!(client.post("/nowhere", json!({})).await.status, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn http2_without_tls_streams_cuts_and_cancels_one_stream_only() {
+    let shared = Shared::new(&SimConfig::default());
+    let stats = Arc::clone(&shared.stats);
+    let (near, far) = tokio::io::duplex(1 << 20);
+    tokio::spawn(serve(shared, far));
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(executor, TokioIo::new(near)).await.unwrap();
+    tokio::spawn(connection);
+    let request =
+        |sim: Value| Request::post(format!("http://sim{CHAT}")).body(Full::from(chat(sim).to_string())).unwrap();
+    let body = send.send_request(request(json!({"tokens": 3}))).await.unwrap().into_body().collect().await.unwrap();
+    assert!(body.to_bytes().ends_with(b"data: [DONE]\n\n"));
+    let cut = send.send_request(request(json!({"fault": "cut_off:2"}))).await.unwrap();
+    assert!(cut.into_body().collect().await.is_err());
+    let mut left = send.send_request(request(json!({"gap_ms": 1000}))).await.unwrap().into_body();
+    left.frame().await.unwrap().unwrap();
+    drop(left);
+    stats.until(|s| s.cancelled() == 1).await;
+    assert_eq!((stats.completed(), stats.aborted(), stats.open_connections()), (1, 1, 1));
+}

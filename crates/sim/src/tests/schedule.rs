@@ -54,8 +54,7 @@ async fn reasoning_comes_first_on_the_same_grid() {
     client.post("/v1/messages", chat(sim)).await;
     let trace = client.stats.trace("r1").unwrap();
     let kinds: Vec<_> = trace.events.iter().map(|(_, kind)| *kind).filter(|kind| kind.is_token()).collect();
-    use EventKind::{Content, Reasoning};
-    assert_eq!(kinds, [Reasoning, Reasoning, Content, Content, Content]);
+    assert_eq!(kinds, [EventKind::Reasoning; 2].into_iter().chain([EventKind::Content; 3]).collect::<Vec<_>>());
     assert_eq!(millis(&trace.tokens(), trace.arrived), [10, 15, 20, 25, 30]);
 }
 
