@@ -22,9 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::{InspectArgs, Output};
-
-/// As much of a request as the proxy looks at by default (`observe.max_request_bytes`).
-const REQUEST_BYTES: usize = 64 << 10;
+use crate::settings::Observe;
 
 /// Inspects at `now`. Exit code 1 for a file that cannot be read or a `--request` that does not read.
 pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output {
@@ -222,7 +220,7 @@ impl Request {
     }
 
     fn facts(&self) -> RequestFacts {
-        let mut observer = RequestObserver::new(REQUEST_BYTES);
+        let mut observer = RequestObserver::new(Observe::MAX_REQUEST_BYTES);
         observer.feed(self.text().unwrap_or_default().as_bytes());
         observer.facts().clone()
     }

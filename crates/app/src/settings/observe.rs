@@ -19,12 +19,15 @@ pub struct Observe {
 }
 
 impl Observe {
+    /// The default of `max_request_bytes`, which `limpid inspect` takes too.
+    pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+
     pub(super) fn read(mut r: Reader<'_>) -> Observe {
         let observe = Observe {
             enabled: r.value("enabled", true),
             max_event_bytes: r.size("max_event_bytes", 1 << 20, 1 << 10..=1 << 30),
             max_body_bytes: r.size("max_body_bytes", 8 << 20, 1 << 10..=1 << 30),
-            max_request_bytes: r.size("max_request_bytes", 64 << 10, 1 << 10..=1 << 30),
+            max_request_bytes: r.size("max_request_bytes", Self::MAX_REQUEST_BYTES, 1 << 10..=1 << 30),
         };
         r.finish();
         observe
