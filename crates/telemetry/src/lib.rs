@@ -26,4 +26,6 @@ pub use prometheus::{Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer
 pub use settings::{OtlpConfig, OtlpExport, Protocol};
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ impl ExchangeLog {
         };
         // A line end put before a torn line's successor is no line.
         let lines = &self.pending[written.max(usize::from(self.torn))..];
-        let lost = lines.iter().filter(|b| **b == b'\n').count();
+        let lost = lines.split(|b| *b == b'\n').count().saturating_sub(1);
         if written > 0 {
             self.torn = self.pending[written - 1] != b'\n';
         }

@@ -85,7 +85,7 @@ impl Otlp {
     pub fn start(
         config: &OtlpConfig,
         labels: &MetricsConfig,
-        live: LiveCounts,
+        live: &LiveCounts,
     ) -> Result<(Otlp, Vec<Box<dyn RecordConsumer>>), OtlpError> {
         prepare_tls();
         let grpc = [&config.traces, &config.metrics].into_iter().flatten().any(|to| to.protocol == Protocol::Grpc);
@@ -103,7 +103,7 @@ impl Otlp {
             consumers.push(Box::new(consumer));
         }
         if let Some(exporter) = metrics {
-            let (provider, consumer) = start_metrics(config, exporter, labels, &live);
+            let (provider, consumer) = start_metrics(config, exporter, labels, live);
             otlp.metrics = Some(provider);
             consumers.push(Box::new(consumer));
         }

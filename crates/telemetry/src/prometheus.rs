@@ -233,8 +233,8 @@ struct TraceLabels(Trace);
 
 impl EncodeLabelSet for TraceLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> std::fmt::Result {
-        encode_label(encoder, "trace_id", &format!("{:032x}", self.0.trace_id))?;
-        encode_label(encoder, "span_id", &format!("{:016x}", self.0.span_id))
+        encode_label(encoder, "trace_id", &format!("{:032x}", self.0.id))?;
+        encode_label(encoder, "span_id", &format!("{:016x}", self.0.span))
     }
 }
 

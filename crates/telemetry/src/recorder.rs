@@ -40,8 +40,8 @@ impl From<Duration> for Value {
 /// The exchange behind a value, so that one can go from a bucket to its trace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Trace {
-    pub(crate) trace_id: u128,
-    pub(crate) span_id: u64,
+    pub(crate) id: u128,
+    pub(crate) span: u64,
     pub(crate) at: SystemTime,
 }
 
@@ -279,5 +279,5 @@ fn token_counts(u: &Usage) -> [(&'static str, Option<u64>); 8] {
 }
 
 fn trace(r: &ExchangeRecord) -> Trace {
-    Trace { trace_id: r.trace_id, span_id: r.span_id, at: r.started_at + r.timeline.total() }
+    Trace { id: r.trace_id, span: r.span_id, at: r.started_at + r.timeline.total() }
 }

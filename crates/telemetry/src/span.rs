@@ -166,6 +166,7 @@ fn exchange(a: &mut Attributes, r: &ExchangeRecord) {
     a.text(attr::USER, r.caller.user.as_deref());
     a.text(attr::TEMPLATE, r.caller.template.as_deref());
     a.text(attr::SESSION, r.caller.session.as_deref());
+    a.text(attr::PRIORITY, r.caller.priority.as_deref());
     a.text(attr::REQUEST_ID, r.caller.request_id.as_deref());
     a.put(attr::ATTEMPTS, Some(i64::from(r.attempts)));
     a.fixed(attr::CATEGORY, r.outcome.category.as_str());

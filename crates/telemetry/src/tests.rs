@@ -5,135 +5,15 @@ use std::io::{self, ErrorKind, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ExchangeSink as _, FinishReason,
-    GapHistogram, Handover, ModelNames, ObserverFault, Outcome, PicoUsd, Price, PricePart, PriceSource,
-    RecordConsumer as _, Refusal, RefusalKind, RequestFacts, Source, StreamMarks, Tick, Timeline, TraceParent,
-    UpstreamInfo, Usage, Verdict,
+    Caller, Category, Ending, Endpoint, ExchangeSink as _, GapHistogram, Handover, ModelNames, Outcome,
+    RecordConsumer as _, Refusal, Source, Timeline, Usage,
 };
 
+use crate::fixture::{ms, record};
 use crate::names::{METRICS, spelling};
 use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
-
-pub(crate) const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
-pub(crate) const SPAN_ID: u64 = 0xb7ad_6b71_6920_3331;
-
-fn ms(n: u64) -> Tick {
-    Tick(n * 1_000_000)
-}
-
-/// A stream of chat that went well, with every number known.
-pub(crate) fn record() -> ExchangeRecord {
-    let mut gaps = GapHistogram::default();
-    gaps.record(Duration::from_millis(10));
-    gaps.record(Duration::from_millis(40));
-    gaps.record(Duration::from_millis(50));
-    let text = |s: &str| Some(Box::<str>::from(s));
-    ExchangeRecord {
-        id: ExchangeId::from(1u128),
-        started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-        endpoint: Endpoint::Chat,
-        method: "POST".into(),
-        path: "/v1/chat/completions".into(),
-        status: Some(200),
-        answered_by_limpid: false,
-        stream: true,
-        upstream: Some(Arc::new(UpstreamInfo {
-            name: "oa".into(),
-            provider: "openai".into(),
-            region: Some("eu".into()),
-            address: "api.example".into(),
-            port: 443,
-        })),
-        model: ModelNames { requested: text("m"), responded: text("m-2026") },
-        caller: Caller {
-            key: text("team"),
-            project: text("search"),
-            user: text("u"),
-            template: text("t"),
-            session: text("s"),
-            priority: None,
-            request_id: text("rid"),
-            trace: Some(TraceParent { trace_id: TRACE_ID, span_id: 0x99, sampled: true }),
-        },
-        request: RequestFacts {
-            model: text("m"),
-            stream: Some(true),
-            include_usage: Some(true),
-            max_tokens: Some(256),
-            choices: Some(2),
-            temperature: Some(0.5),
-            top_p: Some(0.9),
-            top_k: Some(40.0),
-            frequency_penalty: Some(0.1),
-            presence_penalty: Some(0.2),
-            seed: Some(7),
-            service_tier: text("flex"),
-            reasoning_effort: text("high"),
-            conversation_id: text("conv"),
-        },
-        trace_id: TRACE_ID,
-        span_id: SPAN_ID,
-        outcome: Outcome { category: Category::Ok, reason: "stop".into(), ending: Ending::End },
-        refusal: Refusal { verdict: Verdict::Certain, source: Some("refusal_field"), kind: Some(RefusalKind::Model) },
-        timeline: Timeline {
-            arrived: ms(0),
-            admitted: Some(ms(1)),
-            sent: Some(ms(4)),
-            connect: Some(Duration::from_millis(2)),
-            headers: Some(ms(50)),
-            marks: StreamMarks {
-                first_byte: Some(ms(60)),
-                first_event: Some(ms(70)),
-                first_token: Some(ms(100)),
-                first_content: Some(ms(120)),
-                last_token: Some(ms(200)),
-            },
-            ended: ms(204),
-            stall: Some(Duration::from_millis(50)),
-            gaps,
-            reader_lag: Some(Duration::from_millis(3)),
-        },
-        events: Some(6),
-        token_events: Some(4),
-        first_event_tokens: Some(1),
-        reasoning_streamed: true,
-        response_id: text("chatcmpl-1"),
-        service_tier: text("default"),
-        finish_reasons: vec![
-            FinishReason { index: 0, reason: "stop".into() },
-            FinishReason { index: 1, reason: "length".into() },
-        ],
-        usage: Some(Usage {
-            input_tokens: Some(100),
-            output_tokens: Some(11),
-            cached_input_tokens: Some(60),
-            cache_write_input_tokens: Some(20),
-            reasoning_output_tokens: Some(5),
-            audio_input_tokens: Some(1),
-            image_input_tokens: Some(2),
-            audio_output_tokens: Some(3),
-            ..Usage::empty(Source::Reported)
-        }),
-        price: Some(Price {
-            usd: PicoUsd(3 * PicoUsd::DOLLAR / 4),
-            source: PriceSource::Catalogue,
-            matched: Some("openai/m".into()),
-            table: Some("2026-11-20".into()),
-            parts: vec![part("input", 2), part("output", 1)],
-        }),
-        unpriced: Some("unknown_model"),
-        attempts: 1,
-        bytes: ByteCounts { request: 5, response: 6 },
-        observer_fault: Some(ObserverFault::Json),
-    }
-}
-
-fn part(name: &'static str, quarters: u64) -> PricePart {
-    PricePart { name, units: 1, per_million: PicoUsd(0), usd: PicoUsd(quarters * PicoUsd::DOLLAR / 4) }
-}
 
 fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     let live = LiveCounts::default();
@@ -334,7 +214,8 @@ fn promtool_finds_no_fault() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = promtool else {
-        eprintln!("skipped: promtool is not installed");
+        // `print_stderr` is for the program; a test that did nothing must say so.
+        io::stderr().write_all(b"skipped: promtool is not installed\n").unwrap();
         return;
     };
     promtool.stdin.take().unwrap().write_all(metrics.render(Format::Text).as_bytes()).unwrap();
@@ -363,10 +244,11 @@ fn a_hundred_thousand_models_stay_within_the_caps_and_are_counted() {
     assert!(models.len() <= 51 && models.contains("other"), "{}", models.len());
     assert!(models.iter().all(|m| m.len() <= 128 + 3), "cut, with three bytes of escapes");
     let got = samples(&text);
-    assert_eq!(got[r#"limpid_labels_overflow_total{label="model"}"#], 99_950.0);
+    assert!((got[r#"limpid_labels_overflow_total{label="model"}"#] - 99_950.0).abs() < 0.5);
     assert!(got[r#"limpid_labels_overflow_total{label="label_sets"}"#] > 0.0);
     let requests = |(series, value): (&String, &f64)| series.starts_with("limpid_requests_total").then_some(*value);
-    assert_eq!(got.iter().filter_map(requests).sum::<f64>(), 100_000.0, "none is lost, each is somewhere");
+    let all: f64 = got.iter().filter_map(requests).sum();
+    assert!((all - 100_000.0).abs() < 0.5, "none is lost, each is somewhere: {all}");
     let sets: std::collections::BTreeSet<_> =
         got.keys().filter_map(|s| s.split_once('{')).map(|(_, labels)| labels).collect();
     assert!(sets.len() <= 120 + 30, "{}", sets.len());

@@ -19,11 +19,12 @@ use opentelemetry_sdk::trace::InMemorySpanExporter;
 use prost::Message as _;
 
 use super::*;
+use crate::fixture::{SPAN_ID, TRACE_ID, record};
 use crate::names::spelling;
 use crate::settings::OtlpExport;
 use crate::span::span;
 use crate::span_queue::is_sampled;
-use crate::tests::{SPAN_ID, TRACE_ID, assert_close, expected, record};
+use crate::tests::{assert_close, expected};
 
 /// Long enough that a test which waits for it has failed.
 const LONG: Duration = Duration::from_secs(60);
@@ -46,10 +47,8 @@ fn plain(value: &str) -> String {
         .replace("\"))", "\"")
 }
 
-#[test]
-fn a_span_has_every_attribute_that_the_record_knows() {
-    let got: Vec<_> = attributes(&record()).iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
-    let want = "\
+/// What [`record`] gives.
+const ATTRIBUTES: &str = "\
 gen_ai.conversation.id = \"conv\"
 gen_ai.operation.name = \"chat\"
 gen_ai.provider.name = \"openai\"
@@ -85,6 +84,7 @@ limpid.output_tokens_per_s = F64(110.0)
 limpid.price.matched = \"openai/m\"
 limpid.price.source = \"catalogue\"
 limpid.price.usd = F64(0.75)
+limpid.priority = \"low\"
 limpid.project = \"search\"
 limpid.queue.duration = F64(0.001)
 limpid.reader_lag = F64(0.003)
@@ -107,7 +107,11 @@ openai.request.service_tier = \"flex\"
 openai.response.service_tier = \"default\"
 server.address = \"api.example\"
 server.port = I64(443)";
-    let want: Vec<_> = want.lines().collect();
+
+#[test]
+fn a_span_has_every_attribute_that_the_record_knows() {
+    let got: Vec<_> = attributes(&record()).iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
+    let want: Vec<_> = ATTRIBUTES.lines().collect();
     let got: Vec<_> = got
         .iter()
         .map(|line| match line.split_once(" = Array") {
@@ -325,7 +329,7 @@ fn config_to(base: &str, protocol: Protocol, timeout: Duration) -> OtlpConfig {
 }
 
 fn start(config: &OtlpConfig) -> (Otlp, Vec<Box<dyn RecordConsumer>>) {
-    Otlp::start(config, &MetricsConfig::default(), LiveCounts::default()).unwrap()
+    Otlp::start(config, &MetricsConfig::default(), &LiveCounts::default()).unwrap()
 }
 
 fn check_traces(request: &ExportTraceServiceRequest) {
@@ -366,6 +370,7 @@ fn a_collector_gets_both_signals_over_http_with_the_settings_headers() {
     for (_, headers, _) in &posts {
         assert!(headers.contains(&"x-token: secret".to_owned()), "{headers:?}");
         assert!(headers.contains(&"content-type: application/x-protobuf".to_owned()), "{headers:?}");
+        assert!(!headers.iter().any(|h| h.starts_with("x-evil")), "{headers:?}");
     }
     check_metrics(&ExportMetricsServiceRequest::decode(&*posts[0].2).unwrap());
     check_traces(&ExportTraceServiceRequest::decode(&*posts[1].2).unwrap());
@@ -385,7 +390,7 @@ impl TraceService for Grpc {
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let token = token(&request);
         self.0.send((Some(request.into_inner()), None, token)).unwrap();
-        Ok(tonic::Response::new(Default::default()))
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -397,7 +402,7 @@ impl MetricsService for Grpc {
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
         let token = token(&request);
         self.0.send((None, Some(request.into_inner()), token)).unwrap();
-        Ok(tonic::Response::new(Default::default()))
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -427,6 +432,30 @@ fn a_collector_gets_both_signals_over_grpc_without_a_runtime_of_the_application(
         metrics.iter().for_each(check_metrics);
     }
     server.shutdown_background();
+}
+
+/// The two tests before this one once more, in a process whose environment says otherwise.
+#[test]
+fn the_environment_does_not_change_what_the_settings_decided() {
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=wrong,x-evil=1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-token=wrong"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+        ("OTEL_SERVICE_NAME", "wrong"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=wrong,telemetry.sdk.name=wrong"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+    ];
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["a_collector_gets_both_signals", "--test-threads=1"])
+        .envs(environment)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{said}");
+    assert!(said.contains("2 passed"), "{said}");
 }
 
 /// Connections are accepted by the system and nobody answers.
@@ -485,7 +514,7 @@ fn settings_that_cannot_work_are_refused_without_their_secrets() {
         to.headers = vec![("x-token".into(), header.into())];
         let config = OtlpConfig { traces: Some(to), ..OtlpConfig::default() };
         assert!(!format!("{config:?}").contains("se\ncret"));
-        Otlp::start(&config, &MetricsConfig::default(), LiveCounts::default()).err()
+        Otlp::start(&config, &MetricsConfig::default(), &LiveCounts::default()).err()
     };
     let refused = with("http://127.0.0.1:1/v1/traces", "se\ncret");
     assert_eq!(refused, Some(OtlpError::Header("x-token".into())));
