@@ -180,7 +180,7 @@ impl Coding {
 
 /// RFC 1950: the method is 8, and the two bytes are a multiple of 31.
 fn is_zlib(first: u8, second: u8) -> bool {
-    first & 0x0F == 8 && u16::from_be_bytes([first, second]) % 31 == 0
+    first & 0x0F == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
 fn difference(after: u64, before: u64) -> usize {

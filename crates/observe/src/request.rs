@@ -138,8 +138,7 @@ impl RequestObserver {
         self.state = match (mark, byte) {
             (0, 0xEF) => State::Start(1),
             (1, 0xBB) => State::Start(2),
-            (2, 0xBF) => State::Start(3),
-            (0 | 3, b' ' | b'\t' | b'\r' | b'\n') => State::Start(3),
+            (2, 0xBF) | (0 | 3, b' ' | b'\t' | b'\r' | b'\n') => State::Start(3),
             (0 | 3, b'{') => {
                 self.depth = 1;
                 self.name_next = true;
@@ -217,8 +216,7 @@ impl RequestObserver {
 
     fn name(&self) -> Name {
         match (self.depth, self.names) {
-            (1, [name, _]) => name,
-            (2, [Name::StreamOptions | Name::Reasoning, name]) => name,
+            (1, [name, _]) | (2, [Name::StreamOptions | Name::Reasoning, name]) => name,
             _ => Name::Other,
         }
     }

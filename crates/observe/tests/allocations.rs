@@ -59,76 +59,78 @@ fn allocations(endpoint: Endpoint, content_type: &str, first: &str, delta: &str,
 
 const SSE: &str = "text/event-stream";
 
-#[test]
-fn plain_deltas_allocate_nothing() {
-    let cases = [
-        (
-            "vLLM chat",
-            Endpoint::Chat,
-            SSE,
-            "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
+/// A server, its API and label, what comes before the deltas, and a delta.
+const CASES: [(&str, Endpoint, &str, &str, &str); 8] = [
+    (
+        "vLLM chat",
+        Endpoint::Chat,
+        SSE,
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
              \"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
-            "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
              \"delta\":{\"content\":\" a\\n\\u00e9\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":null}]}\n\n",
-        ),
-        (
-            "OpenAI chat",
-            Endpoint::Chat,
-            SSE,
-            "",
-            "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt\",\"service_tier\":\"default\",\
+    ),
+    (
+        "OpenAI chat",
+        Endpoint::Chat,
+        SSE,
+        "",
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt\",\"service_tier\":\"default\",\
              \"system_fingerprint\":\"fp\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"logprobs\":null,\
              \"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"abcdef\"}\n\n",
-        ),
-        (
-            "Azure chat",
-            Endpoint::Chat,
-            SSE,
-            "",
-            "data: {\"choices\":[{\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}},\"delta\":\
+    ),
+    (
+        "Azure chat",
+        Endpoint::Chat,
+        SSE,
+        "",
+        "data: {\"choices\":[{\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}},\"delta\":\
              {\"content\":\"Hi\"},\"finish_reason\":null,\"index\":0}],\"id\":\"c\",\"model\":\"m\"}\n\n",
-        ),
-        (
-            "tool arguments",
-            Endpoint::Chat,
-            SSE,
-            "",
-            "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":\
+    ),
+    (
+        "tool arguments",
+        Endpoint::Chat,
+        SSE,
+        "",
+        "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":\
              {\"arguments\":\"{\\\"a\\\"\"}}]}}]}\n\n",
-        ),
-        (
-            "completions",
-            Endpoint::Completions,
-            SSE,
-            "",
-            "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"text\":\" x\",\"finish_reason\":null}]}\n\n",
-        ),
-        (
-            "Responses",
-            Endpoint::Responses,
-            SSE,
-            "",
-            "event: response.output_text.delta\ndata: {\"content_index\":0,\"delta\":\" x\",\"item_id\":\"i\",\"logprobs\":[],\
+    ),
+    (
+        "completions",
+        Endpoint::Completions,
+        SSE,
+        "",
+        "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"text\":\" x\",\"finish_reason\":null}]}\n\n",
+    ),
+    (
+        "Responses",
+        Endpoint::Responses,
+        SSE,
+        "",
+        "event: response.output_text.delta\ndata: {\"content_index\":0,\"delta\":\" x\",\"item_id\":\"i\",\"logprobs\":[],\
              \"output_index\":0,\"sequence_number\":5,\"type\":\"response.output_text.delta\"}\n\n",
-        ),
-        (
-            "Messages",
-            Endpoint::Messages,
-            SSE,
-            "",
-            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\
+    ),
+    (
+        "Messages",
+        Endpoint::Messages,
+        SSE,
+        "",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\
              \"text\":\"Hi\"}}\n\n",
-        ),
-        (
-            "Ollama",
-            Endpoint::Generate,
-            "application/x-ndjson",
-            "",
-            "{\"model\":\"m\",\"created_at\":\"2026-11-22T08:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\
+    ),
+    (
+        "Ollama",
+        Endpoint::Generate,
+        "application/x-ndjson",
+        "",
+        "{\"model\":\"m\",\"created_at\":\"2026-11-22T08:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\
              \"done\":false}\n",
-        ),
-    ];
-    for (name, endpoint, content_type, first, delta) in cases {
+    ),
+];
+
+#[test]
+fn plain_deltas_allocate_nothing() {
+    for (name, endpoint, content_type, first, delta) in CASES {
         for pieces in [1, 3] {
             let count = allocations(endpoint, content_type, first, delta, pieces);
             assert_eq!(count, 0, "{name}, {pieces} reads an event: allocations of 1,000 deltas");
@@ -137,6 +139,7 @@ fn plain_deltas_allocate_nothing() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the figure is the point")]
 #[ignore = "a rough figure, not a check: run with --release --nocapture --ignored"]
 fn time_of_a_delta() {
     let delta = "data: {\"id\":\"chatcmpl-8cbea992112edfab\",\"object\":\"chat.completion.chunk\",\"created\":1795336069,\
@@ -144,12 +147,12 @@ fn time_of_a_delta() {
                  \"finish_reason\":null,\"token_ids\":null}]}\n\n";
     let head = ResponseHead { endpoint: Endpoint::Chat, status: 200, content_type: Some(SSE), content_encoding: None };
     let mut observer = ResponseObserver::new(&head, Limits::default());
-    let events = 200_000;
+    let events: u32 = 200_000;
     let start = std::time::Instant::now();
     for n in 0..events {
-        observer.on_bytes(std::hint::black_box(delta.as_bytes()), Tick(n));
+        observer.on_bytes(std::hint::black_box(delta.as_bytes()), Tick(n.into()));
     }
-    let each = start.elapsed().as_nanos() as f64 / events as f64;
+    let each = start.elapsed().as_nanos() as f64 / f64::from(events);
     eprintln!("{each:.0} ns for an event of {} bytes", delta.len());
-    assert_eq!(observer.observation().token_events, events);
+    assert_eq!(observer.observation().token_events, events.into());
 }

@@ -7,10 +7,10 @@
 //! | `{"error":"text","error_type":"…"}` | TGI, Ollama, vLLM's 401 |
 //! | `{"object":"error","message","type","param","code"}` | SGLang |
 //! | `{"type":"error","code","message","param"}` | Responses, in a stream |
-//! | `{"detail":"…"}`, `{"message":"…"}` | FastAPI, gateways; error statuses only |
+//! | `{"detail":"…"}`, `{"message":"…"}` | `FastAPI`, gateways; error statuses only |
 //! | `[{"error":…}]` | Gemini; error statuses only |
 //!
-//! Codes are kept, cut; of the message only its [`ErrorHint`](limpid_core::ErrorHint), for it may quote the prompt.
+//! Codes are kept, cut; of the message only its [`ErrorHint`], for it may quote the prompt.
 
 use std::borrow::Cow;
 
@@ -119,7 +119,7 @@ fn tell_inner(inner: &Inner<'_>, seen: &mut Seen) {
     };
     let status_or = |own: Cow<'_, str>| if own.is_empty() { code(&scalar(inner.http_status_code)) } else { code(&own) };
     let own_code = scalar(inner.code);
-    let deeper = inner.innererror.and_then(|i| i.parse::<Inner<'_>>()).unwrap_or_default();
+    let deeper = inner.innererror.and_then(Raw::parse::<Inner<'_>>).unwrap_or_default();
     let deeper_code = scalar(deeper.code);
     let codes = [&*own_code, &*kind, &*deeper_code];
     // A list of faults (FastAPI) is read as it stands.

@@ -99,11 +99,11 @@ impl Messages {
                 seen.output(output);
             }
             Some("\"content_block_start\"") => {
-                let block = event.content_block.and_then(|b| b.parse::<Block<'_>>()).unwrap_or_default();
+                let block = event.content_block.and_then(Raw::parse::<Block<'_>>).unwrap_or_default();
                 seen.output(block.output());
             }
             Some("\"message_start\"") => {
-                let message = event.message.and_then(|m| m.parse::<Message<'_>>()).unwrap_or_default();
+                let message = event.message.and_then(Raw::parse::<Message<'_>>).unwrap_or_default();
                 message.names(seen);
                 self.usage(message.usage, false, seen);
             }
@@ -123,11 +123,11 @@ impl Messages {
 
     /// Replaces the counts that `raw` has.
     fn usage(&mut self, raw: Leaf<'_>, with_output: bool, seen: &mut Seen) {
-        let Some(counts) = raw.and_then(|u| u.parse::<Counts<'_>>()) else { return };
+        let Some(counts) = raw.and_then(Raw::parse::<Counts<'_>>) else { return };
         let replace = |slot: &mut Option<u64>, leaf: Leaf<'_>| *slot = leaf.and_then(Raw::count).or(*slot);
         replace(&mut self.uncached, counts.input_tokens);
         replace(&mut self.read, counts.cache_read_input_tokens);
-        if let Some(written) = counts.cache_creation.and_then(|c| c.parse::<CacheCreation<'_>>()) {
+        if let Some(written) = counts.cache_creation.and_then(Raw::parse::<CacheCreation<'_>>) {
             replace(&mut self.write_1h, written.ephemeral_1h_input_tokens);
             let short = written.ephemeral_5m_input_tokens.and_then(Raw::count);
             let sum = short.map(|n| n.saturating_add(self.write_1h.unwrap_or(0))).or(self.write_1h);

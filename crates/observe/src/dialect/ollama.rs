@@ -63,7 +63,7 @@ impl Line<'_> {
         if let Some(message) = &self.message {
             output.add(is(message.content), Output::TEXT);
             output.add(is(message.thinking), Output::REASONING);
-            let calls = message.tool_calls.and_then(|c| c.parse::<Len>()).unwrap_or_default();
+            let calls = message.tool_calls.and_then(Raw::parse::<Len>).unwrap_or_default();
             output.add(calls.0 > 0, Output::OTHER);
         }
         output

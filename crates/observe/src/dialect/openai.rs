@@ -8,7 +8,7 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::chat::Message;
 use super::{error, usage};
-use crate::json::{self, Few, Filtered, Leaf, Len};
+use crate::json::{self, Few, Filtered, Leaf, Len, Raw};
 use crate::seen::Seen;
 
 /// A reply or a chunk of one.
@@ -56,6 +56,7 @@ struct Groq<'a> {
 }
 
 /// llama.cpp's counts: of this request, and of one choice where there are several.
+#[expect(clippy::struct_field_names, reason = "the names are the server's")]
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 struct Timings<'a> {
@@ -83,7 +84,7 @@ pub(crate) struct Stream {
 
 impl Choice<'_> {
     pub(super) fn index(&self) -> u32 {
-        self.index.and_then(|i| i.count()).and_then(|i| u32::try_from(i).ok()).unwrap_or(0)
+        self.index.and_then(Raw::count).and_then(|i| u32::try_from(i).ok()).unwrap_or(0)
     }
 
     /// Its number in the list, its end, and what a filter did.
@@ -93,7 +94,7 @@ impl Choice<'_> {
         if self.content_filter_results.hit {
             seen.refusal("filter_result", RefusalKind::Filter);
         }
-        if let Some(reason) = self.finish_reason.and_then(|r| r.string()) {
+        if let Some(reason) = self.finish_reason.and_then(Raw::string) {
             seen.finish(index, &reason);
             // Gemini's compatible API appends which filter it was.
             if reason.starts_with("content_filter") {
@@ -106,8 +107,8 @@ impl Choice<'_> {
 
     /// How many tokens this chunk's choice carries, by the lists that tell it.
     fn listed_tokens(&self) -> u64 {
-        let ids = self.token_ids.and_then(|l| l.parse::<Len>()).unwrap_or_default().0;
-        let listed = self.logprobs.and_then(|l| l.parse::<Logprobs>()).unwrap_or_default();
+        let ids = self.token_ids.and_then(Raw::parse::<Len>).unwrap_or_default().0;
+        let listed = self.logprobs.and_then(Raw::parse::<Logprobs>).unwrap_or_default();
         (listed.content.0 + listed.refusal.0).max(listed.tokens.0).max(ids)
     }
 }
@@ -116,29 +117,29 @@ impl Reply<'_> {
     /// The outer members. `text` is the whole event, for an error.
     pub(super) fn common(&self, text: &str, named_error: bool, seen: &mut Seen) {
         if !seen.has_response_id()
-            && let Some(id) = self.id.and_then(|v| v.string())
+            && let Some(id) = self.id.and_then(Raw::string)
         {
             seen.response_id(&id);
         }
         if !seen.has_model()
-            && let Some(model) = self.model.and_then(|v| v.string())
+            && let Some(model) = self.model.and_then(Raw::string)
         {
             seen.model(&model);
         }
-        if let Some(tier) = self.service_tier.and_then(|v| v.string()) {
+        if let Some(tier) = self.service_tier.and_then(Raw::string) {
             seen.service_tier(&tier);
         }
         if self.prompt_filter_results.hit {
             seen.refusal("filter_result", RefusalKind::Filter);
         }
         let flat = || self.object.is_some_and(|o| o.text() == "\"error\"");
-        if named_error || self.error.is_some_and(|e| e.is_truthy()) || flat() {
+        if named_error || self.error.is_some_and(Raw::is_truthy) || flat() {
             error::in_stream(text, named_error, seen);
         }
-        if let Some(groq) = self.x_groq.and_then(|g| g.parse::<Groq<'_>>())
-            && groq.error.is_some_and(|e| e.is_truthy())
+        if let Some(groq) = self.x_groq.and_then(Raw::parse::<Groq<'_>>)
+            && groq.error.is_some_and(Raw::is_truthy)
         {
-            error::in_stream(self.x_groq.map(|g| g.text()).unwrap_or_default(), false, seen);
+            error::in_stream(self.x_groq.map(Raw::text).unwrap_or_default(), false, seen);
         }
     }
 
@@ -148,7 +149,7 @@ impl Reply<'_> {
 
     fn timings(&self) -> Option<Usage> {
         let timings = self.timings?.parse::<Timings<'_>>()?;
-        let count = |leaf: Leaf<'_>| leaf.and_then(|n| n.count());
+        let count = |leaf: Leaf<'_>| leaf.and_then(Raw::count);
         let (fresh, cached) = (count(timings.prompt_n), count(timings.cache_n));
         let output_tokens = count(timings.predicted_n);
         Some(Usage {
@@ -205,7 +206,7 @@ pub(super) fn body(text: &str, total_is_input: bool, seen: &mut Seen) -> Result<
     reply.common(text, false, seen);
     for choice in reply.choices.iter() {
         choice.common(seen);
-        if choice.message.as_ref().is_some_and(|m| m.refusal.is_some_and(|r| r.is_text())) {
+        if choice.message.as_ref().is_some_and(|m| m.refusal.is_some_and(Raw::is_text)) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }
     }

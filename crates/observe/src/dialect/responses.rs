@@ -68,7 +68,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
         }
         return Ok(());
     }
-    let response = || event.response.and_then(|r| r.parse::<Response<'_>>()).unwrap_or_default();
+    let response = || event.response.and_then(Raw::parse::<Response<'_>>).unwrap_or_default();
     match &*kind {
         "response.created" => response().names(seen),
         "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
@@ -76,7 +76,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
             response().end(event.response, seen);
         }
         "response.output_item.added" => {
-            let item = event.item.and_then(|i| i.parse::<Item<'_>>()).unwrap_or_default();
+            let item = event.item.and_then(Raw::parse::<Item<'_>>).unwrap_or_default();
             if item.is_call() && item.name.is_some_and(Raw::is_text) {
                 seen.choice(0);
                 seen.output(Output::OTHER);
@@ -122,7 +122,7 @@ impl Item<'_> {
     }
 
     fn has_refusal(&self) -> bool {
-        let parts = self.content.and_then(|c| c.parse::<Few<Item<'_>>>()).unwrap_or_default();
+        let parts = self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default();
         parts.iter().any(|p| p.kind.map(Raw::text) == Some("\"refusal\""))
     }
 }
@@ -149,7 +149,7 @@ impl Response<'_> {
     fn end_of(&self, text: &str, seen: &mut Seen) {
         self.names(seen);
         seen.choice(0);
-        let details = self.incomplete_details.and_then(|d| d.parse::<Incomplete<'_>>()).unwrap_or_default();
+        let details = self.incomplete_details.and_then(Raw::parse::<Incomplete<'_>>).unwrap_or_default();
         let incomplete = details.reason.and_then(Raw::string);
         if incomplete.as_deref() == Some("content_filter") {
             seen.refusal("incomplete_reason", RefusalKind::Filter);

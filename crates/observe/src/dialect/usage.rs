@@ -26,6 +26,7 @@ struct Counts<'a> {
     cost: Leaf<'a>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 struct Details<'a> {

@@ -15,6 +15,7 @@ use super::{Event, Outcome, recycle};
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// See the module. `limit` bounds a line, and the data lines of one event together, in bytes.
+#[expect(clippy::struct_excessive_bools, reason = "four facts of a parser that do not depend on each other")]
 #[derive(Debug)]
 pub(crate) struct Sse {
     limit: usize,

@@ -8,8 +8,8 @@ fn chat(deltas: &[&str]) -> limpid_core::Observation {
     stream(Endpoint::Chat, &events.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn refusal(source: &'static str, kind: RefusalKind) -> Option<RefusalSignal> {
-    Some(RefusalSignal { source, kind })
+fn refusal(source: &'static str, kind: RefusalKind) -> RefusalSignal {
+    RefusalSignal { source, kind }
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn azure_frames_name_nothing_and_filters_are_refusals() {
         )
         .refusal
     };
-    let filter = refusal("filter_result", RefusalKind::Filter);
+    let filter = Some(refusal("filter_result", RefusalKind::Filter));
     assert_eq!(hit(r#"{"hate":{"filtered":true,"severity":"high"}}"#), filter);
     assert_eq!(hit(r#"{"custom_blocklists":{"details":[{"id":"b","filtered":true}]}}"#), filter);
     assert_eq!(hit(r#"{"error":{"code":"content_filter_error","message":"The contents are not filtered"}}"#), None);
@@ -217,15 +217,15 @@ fn refusals_have_their_source_and_kind() {
         stream(Endpoint::Chat, &[&format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#)])
             .refusal
     };
-    assert_eq!(finish("content_filter"), refusal("finish_reason", RefusalKind::Filter));
+    assert_eq!(finish("content_filter"), Some(refusal("finish_reason", RefusalKind::Filter)));
     assert_eq!(finish("stop"), None);
-    assert_eq!(chat(&[r#"{"refusal":"No."}"#]).refusal, refusal("refusal_field", RefusalKind::Model));
+    assert_eq!(chat(&[r#"{"refusal":"No."}"#]).refusal, Some(refusal("refusal_field", RefusalKind::Model)));
     assert_eq!(chat(&[r#"{"refusal":null}"#, r#"{"refusal":""}"#]).refusal, None);
     let whole = body(
         Endpoint::Chat,
         r#"{"choices":[{"index":0,"message":{"content":null,"refusal":"No."},"finish_reason":"stop"}]}"#,
     );
-    assert_eq!(whole.refusal, refusal("refusal_field", RefusalKind::Model));
+    assert_eq!(whole.refusal, Some(refusal("refusal_field", RefusalKind::Model)));
 }
 
 #[test]

@@ -113,7 +113,9 @@ proptest! {
         let body = if object { [b"{\"a\":1,", &*body].concat() } else { body };
         let see = |pieces: Vec<&[u8]>| {
             let mut o = RequestObserver::new(limit);
-            pieces.into_iter().for_each(|p| o.feed(p));
+            for piece in pieces {
+                o.feed(piece);
+            }
             (o.facts().clone(), o.model_settled())
         };
         let whole = see(vec![&*body]);
