@@ -7,6 +7,7 @@ import { $, DASH, clock, compact, digits, el, known, ms, share, span, upTo, usd,
 const EVERY_MS = 2000;
 const PATIENCE_MS = 5000;
 const TAIL = 50;
+const STEPS = { "1m": "5s", "5m": "10s", "15m": "30s", "1h": "60s" };
 
 // An exchange whose client left says nothing of the service, so it is neither a success nor an error.
 const judged = (c) => c.count - c.outcomes.cancelled;
@@ -32,18 +33,20 @@ const N = "Percentiles are over the exchanges in which the number is known, fail
 const GROUP_HEADS = [
   ["Exchanges", "Exchanges that ended in the window"],
   ["Errors", "Share that failed. Exchanges whose client left are not counted on either side"],
-  ["429 rate", "Too many requests or tokens for now: retrying later helps"],
-  ["429 quota", "Out of credit or budget: retrying does not help"],
+  ["429 limit", "rate_limit: too many requests or tokens for now: retrying later helps"],
+  ["429 quota", "quota: out of credit or budget: retrying does not help"],
   ["TTFT p50", `Time to first token: from the request's head to the first generated output of any kind. ${N}`],
-  ["p95", "Time to first token, 95th percentile"],
-  ["p99", "Time to first token, 99th percentile; of fewer than a hundred, the longest"],
+  ["TTFT p95", "Time to first token, 95th percentile"],
+  ["TTFT p99", "Time to first token, 99th percentile; of fewer than a hundred, the longest"],
   ["TPOT p50", `Time per output token after the first event: (last token − first token) ÷ (streamed tokens − those in the first event). ${N}`],
-  ["p95", "Time per output token, 95th percentile"],
+  ["TPOT p95", "Time per output token, 95th percentile"],
   ["Stall p95", `The longest gap between two token events of an exchange, 95th percentile. ${N}`],
   ["Tokens in", "Input tokens, cached ones included; over the exchanges that know them"],
   ["Tokens out", "Output tokens, reasoning included; over the exchanges that know them"],
   ["Price", "Sum of the known prices; an exchange without a price is left out"],
 ];
+
+const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
 function groupRow(by, group) {
   const q = (member) => group.latency[member] ?? {};
@@ -68,7 +71,7 @@ function groupRow(by, group) {
 function showGroups(summary) {
   const by = summary.group_by;
   $("groups-title").textContent = `By ${by.join(" and ")}`;
-  fill($("groups"), [[[by.join(" · "), "What the exchanges of a row have in common", text], ...GROUP_HEADS]],
+  fill($("groups"), [[[capital(by.join(" · ")), "What the exchanges of a row have in common", text], ...GROUP_HEADS]],
     summary.groups.map((group) => groupRow(by, group)), "No exchange ended in this window.");
   const notes = [];
   if (summary.merged_groups) notes.push(`The smallest ${whole(summary.merged_groups)} groups are merged into “other”.`);
@@ -84,19 +87,58 @@ function showErrors(total) {
     ["Reason", "The most specific cause that is known", text],
     ["Category", "One of limpid's closed list of outcomes", text],
     ["Exchanges", "Exchanges that ended so"],
-    ["Share", "Of all exchanges in the window"],
+    ["Share", "Of all exchanges in the window, those whose client left included"],
   ]], rows, total.count ? "Every exchange of this window ended ok." : "No exchange ended in this window.");
-  const { refusals } = total;
-  const row = (name, title, count) => el("tr", {}, el("th", { scope: "row", title }, name), cell(whole(count)), cell(share(count, total.count)));
-  fill($("refusals"), [[
-    ["Verdict", "Whether the reply was a refusal. Most refusals are a 200, so this is apart from the outcome", text],
-    ["Exchanges", "Exchanges with this verdict"],
-    ["Share", "Of all exchanges in the window"],
-  ]], total.count ? [
-    row("certain", "The reply's structure says so: a refusal field, a finish reason, a filter result", refusals.certain),
-    row("suspected", "The text reads like one", refusals.suspected),
-    row("none", "No sign of one", refusals.none),
-  ] : [], "No exchange ended in this window.");
+}
+
+const LATENCIES = [
+  ["ttft_ms", "TTFT", "Time to first token: from the request's head to the first generated output of any kind"],
+  ["upstream_ttft_ms", "TTFT, upstream", "The upstream's part of it: from the request's start upstream to the first token"],
+  ["first_content_ms", "First content", "From the request's head to the first visible text; reasoning is not"],
+  ["first_byte_ms", "First byte", "From the request's head to the first byte of the response's body"],
+  ["tpot_ms", "TPOT", "Time per output token after the first event"],
+  ["stall_ms", "Stall", "The longest gap between two token events of an exchange"],
+  ["output_tokens_per_s", "Output speed", "Streamed output tokens per second, from the first token to the last, of one exchange"],
+  ["total_ms", "Total", "From the request's head to the response's end; failed exchanges are in it"],
+  ["queue_ms", "Queue", "The wait for a permit"],
+  ["reader_lag_ms", "Reader lag", "For how long the response waited for a slow client"],
+  ["overhead_ms", "Overhead", "What limpid itself took before the request went upstream, waits for permit and connection left out"],
+];
+
+function showLatencies({ latency }) {
+  const rows = LATENCIES.map(([member, name, title]) => {
+    const q = latency[member];
+    const value = (x) => (member.endsWith("_ms") ? ms(x) : known(x) ? `${digits(x)}/s` : DASH);
+    const sampled = q.sampled ? `percentiles from a sample of ${whole(q.sampled)}` : null;
+    return el("tr", {}, el("th", { scope: "row", title }, name), cell(whole(q.count), { title: sampled }),
+      cell(value(q.p50)), cell(value(q.p90)), cell(value(q.p95)), cell(value(q.p99)));
+  });
+  fill($("latencies"), [[
+    ["", "", text], ["Exchanges", "Those in which the number is known; the percentiles are over them"],
+    ["p50", "Half are at most this"], ["p90", "90 % are at most this"], ["p95", "95 % are at most this"],
+    ["p99", "99 % are at most this; of fewer than a hundred, the longest"],
+  ]], rows, "");
+}
+
+function showSources(total) {
+  const row = (name, title, count, all) =>
+    el("tr", {}, el("th", { scope: "row", title }, name), cell(whole(count)), cell(share(count, all)));
+  const heads = (first, title, of) => [[[first, title, text], ["Exchanges", "How many"], ["Share", of]]];
+  const all = "Of all exchanges in the window";
+  const { refusals, usage, price, count } = total;
+  fill($("refusals"), heads("Verdict", "Whether the reply was a refusal. Most refusals are a 200, so this is apart from the outcome", all), [
+    row("certain", "The reply's structure says so: a refusal field, a finish reason, a filter result", refusals.certain, count),
+    row("suspected", "The text reads like one", refusals.suspected, count),
+    row("none", "No sign of one", refusals.none, count),
+  ]);
+  const counted = price.priced + price.unpriced;
+  fill($("sources"), heads("Known from", "Where token counts and prices come from", all), [
+    row("tokens reported", "The backend's reply says so", usage.reported, count),
+    row("tokens exact", "Counted from the reply without doubt", usage.exact, count),
+    row("tokens estimated", "limpid's estimate", usage.estimated, count),
+    row("no token counts", "These exchanges are in no sum of tokens", usage.absent, count),
+    row("no price", "Token counts are known and a price is not: the sum of prices lacks them. Share of those with token counts", price.unpriced, counted),
+  ]);
 }
 
 // ---- tiles -----------------------------------------------------------------------------------------------------------
@@ -124,7 +166,7 @@ function showTiles(total, about) {
 // ---- the tail --------------------------------------------------------------------------------------------------------
 
 const TAIL_HEADS = [[
-  ["Arrived", "When the request's head was read, local time", text],
+  ["Ended", "When the response ended, local time; newest first", text],
   ["Model", "The model that was asked for, else the one that answered", text],
   ["Endpoint", "The kind of API", text],
   ["Status", "The HTTP status that the client got"],
@@ -141,11 +183,12 @@ function tailRow(r) {
   const about = r.usage?.source === "estimated" ? "≈ " : "";
   const count = (n) => cell(known(n) ? about + whole(n) : DASH);
   const name = r.model?.requested ?? r.model?.responded ?? DASH;
-  const open = el("button", { type: "button", "aria-haspopup": "dialog", title: "Show the whole record" }, clock(r.started_at));
+  const open = el("button", { type: "button", "aria-haspopup": "dialog", title: "Show the whole record" },
+    clock(Date.parse(r.started_at) + r.timing.total_ms));
   const row = el("tr", { class: kind, "data-id": r.id },
     el("td", text, open), cell(name, { class: "text capped", title: name }), cell(r.endpoint, text),
     cell(known(r.status) ? String(r.status) : DASH),
-    cell(`${category === "ok" ? "ok" : category} · ${reason}${refused ? ` · refusal ${r.refusal.verdict}` : ""}`, { class: "text why" }),
+    cell(`${category === "ok" ? "ok" : category} · ${reason}${refused ? ` · refusal ${r.refusal.verdict}` : ""}`, { class: "text why", title: `ending: ${r.outcome.ending}` }),
     cell(ms(r.timing.ttft_ms)), cell(ms(r.timing.tpot_ms)), cell(ms(r.timing.total_ms)),
     count(r.usage?.input_tokens), count(r.usage?.output_tokens),
     cell(usd(r.price?.usd), { title: r.price ? `$${r.price.usd}` : r.unpriced }), cell(r.key ?? DASH, { class: "text capped" }));
@@ -201,21 +244,24 @@ function showStale(error) {
   $("state").textContent = "stale";
   $("notice").className = "notice";
   $("notice").hidden = false;
-  const old = lastGood ? `The numbers below are from ${clock(lastGood)}, ${span((Date.now() - lastGood) / 1000)} ago.` : "There are no numbers yet.";
-  $("notice").textContent = `limpid does not answer (${error.message}). ${old} Trying again every ${EVERY_MS / 1000} s.`;
+  const old = lastGood ? `The numbers below are from ${clock(lastGood)}.` : "There are no numbers yet.";
+  const told = `limpid does not answer (${error.message}). ${old} Trying again every ${EVERY_MS / 1000} s.`;
+  // Written once, or a screen reader would read it out at each attempt.
+  if ($("notice").textContent !== told) $("notice").textContent = told;
+  $("uptime").textContent = lastGood ? `no answer for ${span((Date.now() - lastGood) / 1000)}` : "";
 }
 
 async function refresh() {
   clearTimeout(timer);
   const mine = ++asked;
   const form = new FormData($("controls"));
-  const window = form.get("window");
+  const window = form.get("window"), step = STEPS[window];
   try {
     const [about, summary, ttft, requests, recent] = await Promise.all([
       get("/api/v1/about", {}),
       get("/api/v1/summary", { window, group_by: form.get("group_by") }),
-      get("/api/v1/series", { metric: "ttft", window }),
-      get("/api/v1/series", { metric: "requests", window }),
+      get("/api/v1/series", { metric: "ttft", window, step }),
+      get("/api/v1/series", { metric: "requests", window, step }),
       get("/api/v1/exchanges", { limit: TAIL }),
     ]);
     if (mine !== asked) return;
@@ -228,6 +274,8 @@ async function refresh() {
     showOutcomes(requests);
     showGroups(summary);
     showErrors(summary.total);
+    showLatencies(summary.total);
+    showSources(summary.total);
     showTail(recent.exchanges);
   } catch (error) {
     if (mine !== asked) return;

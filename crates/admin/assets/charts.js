@@ -24,7 +24,10 @@ function ticksTo(most) {
   return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, i) => i * step);
 }
 
-// Draws the frame; `content(x, y, wide)` gives the marks. Returns the step under the pointer to `say`.
+// Where the pointer rests on a plot, so that a new drawing under it keeps its reading.
+const pointers = new Map();
+
+// Draws the frame; `content(x, y, wide)` gives the marks. Tells `say` the step under the pointer.
 function chart(plot, series, most, unit, label, content, say) {
   const width = Math.max(plot.clientWidth, 240), height = Math.max(plot.clientHeight, 120);
   const begin = Date.parse(series.window.from), end = Math.max(Date.parse(series.window.to), begin + 1000);
@@ -46,19 +49,24 @@ function chart(plot, series, most, unit, label, content, say) {
   else root.append(svg("text", { class: "empty", x: (LEFT + width) / 2, y: height / 2 - 8, "text-anchor": "middle" }, "nothing to show in this window"));
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
   root.append(cursor);
-  root.addEventListener("pointermove", (event) => {
-    const at = begin + ((event.offsetX - LEFT) / (width - LEFT - RIGHT)) * (end - begin);
-    const point = series.points.find((p) => at < p.at + p.seconds * 1000) ?? series.points.at(-1);
-    if (!point) return;
-    const middle = x(point.at + point.seconds * 500);
+  const point = (offset) => {
+    const at = begin + ((offset - LEFT) / (width - LEFT - RIGHT)) * (end - begin);
+    const found = series.points.find((p) => at < p.at + p.seconds * 1000) ?? series.points.at(-1);
+    if (!found) return;
+    const middle = x(found.at + found.seconds * 500);
     make(cursor, { x1: middle, x2: middle, visibility: "visible" }, []);
-    say(point);
-  });
-  root.addEventListener("pointerleave", () => { cursor.setAttribute("visibility", "hidden"); say(null); });
+    say(found);
+  };
+  root.addEventListener("pointermove", (event) => { pointers.set(plot, event.offsetX); point(event.offsetX); });
+  root.addEventListener("pointerleave", () => { pointers.delete(plot); cursor.setAttribute("visibility", "hidden"); say(null); });
   plot.replaceChildren(root);
+  say(null);
+  if (pointers.has(plot)) point(pointers.get(plot));
 }
 
 const swatch = (name, ...words) => el("span", { class: name }, el("i", { "aria-hidden": "true" }), el("b", {}, ...words));
+
+const axis = (x) => (x === 0 ? "0" : x >= 1000 ? `${upTo(x / 1000, 2)} s` : `${upTo(x, 3)} ms`);
 
 export function showTtft(series) {
   const names = ["p50", "p95", "p99"];
@@ -78,8 +86,7 @@ export function showTtft(series) {
     return [svg("path", { class: name, d: path }), ...dots];
   };
   const label = `Time to first token over time: p50, p95 and p99. The longest p99 of a step is ${ms(most || undefined)}.`;
-  chart($("ttft-plot"), series, most, ms, label, (x, y) => [...names].reverse().flatMap((name) => line(name, x, y)), say);
-  say(null);
+  chart($("ttft-plot"), series, most, axis, label, (x, y) => [...names].reverse().flatMap((name) => line(name, x, y)), say);
 }
 
 export function showOutcomes(series) {
@@ -108,5 +115,4 @@ export function showOutcomes(series) {
   });
   const label = `Exchanges per second by outcome. The busiest step has ${upTo(most, 2)} a second.`;
   chart($("outcome-plot"), series, most, (v) => `${upTo(v, 2)}/s`, label, bars, say);
-  say(null);
 }

@@ -19,24 +19,32 @@ export const known = (x) => x !== undefined && x !== null;
 export const whole = (x) => (known(x) ? x.toLocaleString("en") : DASH);
 export const upTo = (x, digits) => x.toLocaleString("en", { maximumFractionDigits: digits });
 
+// Three figures, more for whole numbers; always as many, so that the digits of a column stand below each other.
 export function digits(x) {
-  return upTo(x, x < 10 ? 2 : x < 100 ? 1 : 0);
+  const n = x < 10 ? 2 : x < 100 ? 1 : 0;
+  return x.toLocaleString("en", { minimumFractionDigits: n, maximumFractionDigits: n });
 }
 
 export function ms(x) {
   if (!known(x)) return DASH;
-  if (x >= 60000) return `${upTo(x / 60000, 1)} min`;
-  return x >= 1000 ? `${upTo(x / 1000, 2)} s` : `${digits(x)} ms`;
+  if (x === 0) return "0 ms";
+  if (x < 0.9995) return `${digits(x * 1000)} µs`;
+  if (x >= 60000) return `${digits(x / 60000)} min`;
+  return x >= 999.5 ? `${digits(x / 1000)} s` : `${digits(x)} ms`;
 }
 
 export function share(part, all) {
-  return all > 0 ? `${upTo((100 * part) / all, part / all > 0.1 && part !== all ? 1 : 2)} %` : DASH;
+  if (!(all > 0)) return DASH;
+  const percent = (100 * part) / all;
+  // Never rounded to a whole that it is not: one failure in 100,000 is not 100 % success.
+  const shown = percent > 99.9 && part !== all ? Math.floor(percent * 1000) / 1000 : percent;
+  return `${part === 0 || part === all ? upTo(percent, 0) : percent > 99.9 ? upTo(shown, 3) : digits(percent)} %`;
 }
 
 export function compact(x) {
   if (!known(x)) return DASH;
-  if (x >= 1e6) return `${upTo(x / 1e6, 2)} M`;
-  return x >= 1e4 ? `${upTo(x / 1e3, 1)} k` : whole(x);
+  if (x >= 999500) return `${digits(x / 1e6)} M`;
+  return x >= 9999.5 ? `${digits(x / 1e3)} k` : whole(x);
 }
 
 export function usd(text) {

@@ -70,7 +70,7 @@ impl Grid {
     pub(crate) fn span(&self, window: &Window) -> WindowSpan {
         WindowSpan {
             asked_s: window.asked.as_secs_f64(),
-            seconds: window.seconds(),
+            seconds: (window.seconds() * 1e3).round() / 1e3,
             from: self.wall(window.from),
             to: self.wall(window.to),
         }
