@@ -1,8 +1,38 @@
 //! Settings and commands: from flags and `proxy.toml` to the running process.
 
+pub mod check;
+pub mod cli;
+pub mod inspect_cmd;
+mod logging;
+pub mod price_cmd;
+mod process;
+mod serve;
 pub mod settings;
+pub mod sim_cmd;
+mod wiring;
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::settings::Env;
 
 /// The process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let env: Env = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    match Cli::parse().chosen() {
+        Command::Check(args) => {
+            let colour = check::wants_colour(&env);
+            check::run(&args, env, colour).print()
+        }
+        Command::Inspect(args) => inspect_cmd::run(&args, &mut std::io::stdin(), SystemTime::now()).print(),
+        Command::Price(args) => price_cmd::run(&args, SystemTime::now()).print(),
+        Command::Sim(args) => sim_cmd::run(&args).print(),
+        Command::Serve(args) => serve::command(&args, env),
+        Command::Demo(_) => cli::Output::fault("this build has no relay").print(),
+    }
 }

@@ -34,6 +34,10 @@ pub struct Telemetry {
     pub sample_ratio: f64,
     /// How many finished spans may wait for export. Default 2048. When it is full, spans are dropped and counted.
     pub span_queue: usize,
+    /// How many spans go in one export at most. Default 512.
+    pub span_batch: usize,
+    /// How long a span waits for others to go with. Default 5 s. Shorter shows spans sooner, in smaller exports.
+    pub span_delay: Duration,
     /// How many label sets all metrics may have together. Default 2000, some 20 MB. What comes later is counted under `other`.
     pub max_label_sets: usize,
     /// How many models have a label of their own. Default 200; the rest share `other`.
@@ -102,12 +106,11 @@ impl Telemetry {
                 let ratio = sampler(env, &mut r);
                 r.value_or("sample_ratio", ratio.unwrap_or((1.0, Origin::Default)), |ratio| share(*ratio))
             },
-            span_queue: {
-                let queue = otel(env, r.report, "OTEL_BSP_MAX_QUEUE_SIZE", queue_size);
-                r.value_or("span_queue", queue.unwrap_or((2048, Origin::Default)), |n| match n {
-                    1..=MAX_SPAN_QUEUE => Ok(()),
-                    _ => Err(Refused::new("it is not from 1 to 1000000", "write a number such as 2048")),
-                })
+            span_queue: span_count(env, &mut r, "span_queue", "OTEL_BSP_MAX_QUEUE_SIZE", 2048),
+            span_batch: span_count(env, &mut r, "span_batch", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
+            span_delay: {
+                let delay = otel(env, r.report, "OTEL_BSP_SCHEDULE_DELAY", milliseconds);
+                r.value_or("span_delay", delay.unwrap_or((Duration::from_secs(5), Origin::Default)), positive)
             },
             max_label_sets: r.count("max_label_sets", 2000, 1..=1_000_000),
             max_models: r.count("max_models", 200, 1..=100_000),
@@ -120,6 +123,14 @@ impl Telemetry {
 }
 
 const MAX_SPAN_QUEUE: usize = 1_000_000;
+
+fn span_count(env: &Env, r: &mut Reader<'_>, key: &'static str, variable: &str, default: usize) -> usize {
+    let standard = otel(env, r.report, variable, queue_size);
+    r.value_or(key, standard.unwrap_or((default, Origin::Default)), |n| match n {
+        1..=MAX_SPAN_QUEUE => Ok(()),
+        _ => Err(Refused::new("it is not from 1 to 1000000", "write a number such as 2048")),
+    })
+}
 
 impl General {
     fn read(env: &Env, r: &mut Reader<'_>) -> General {

@@ -1,0 +1,225 @@
+//! The running process: every room wired to the others, started in order and stopped in order.
+//!
+//! ```text
+//! data listener → proxy → hand-over → one thread: metrics, spans, windows, log
+//! admin listener → metrics, windows
+//! ```
+//!
+//! **Stopping**, in the order in which nothing is lost: `/readyz` says no; the proxy drains; the hand-over's thread
+//! empties the queue and ends; spans and metrics are flushed within their time; the admin listener goes last, so that
+//! the drain can be watched. The hand-over ends when the last exchange is gone; should one hang, it is not waited for
+//! longer than [`LEFTOVERS`].
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use limpid_admin::{About, AdminState, MetricsText};
+use limpid_core::{Clock, ExchangeSink, Handover, HandoverCounts, RecordConsumer};
+use limpid_insight::Insight;
+use limpid_proxy::{Drained, Proxy};
+use limpid_telemetry::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, Otlp, ShutdownReport};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::settings::Settings;
+use crate::wiring;
+
+/// How long the hand-over may take to empty its queue at the end.
+const LEFTOVERS: Duration = Duration::from_secs(2);
+/// How long the exporters may take to flush at the end.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Why the process does not start; each is one line with its mend.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    Listen { setting: &'static str, flag: &'static str, addr: SocketAddr, error: io::Error },
+    ExchangeLog { file: String, error: io::Error },
+    Thread(io::Error),
+    Proxy(limpid_proxy::TrustError),
+    Otlp(limpid_telemetry::OtlpError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { setting, flag, addr, error } => {
+                write!(f, "cannot listen on {addr} ({setting}): {error}; choose another address with {flag}")
+            }
+            StartError::ExchangeLog { file, error } => {
+                write!(f, "cannot open the exchange log {file}: {error}; name another file with --exchange-log")
+            }
+            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            StartError::Proxy(error) => write!(f, "{error}"),
+            StartError::Otlp(error) => write!(f, "the OTLP export cannot be set up: {error}; see [telemetry]"),
+        }
+    }
+}
+
+/// A running limpid.
+pub(crate) struct Process {
+    /// Where clients connect.
+    pub(crate) data: SocketAddr,
+    /// Where health, metrics and the dashboard are.
+    pub(crate) admin: Option<SocketAddr>,
+    /// The rolling windows.
+    pub(crate) insight: Arc<Insight>,
+    ready: Arc<AtomicBool>,
+    stop_proxy: oneshot::Sender<()>,
+    proxy: JoinHandle<Drained>,
+    recorded: oneshot::Receiver<()>,
+    counts: Arc<HandoverCounts>,
+    otlp: Option<Otlp>,
+    admin_task: Option<JoinHandle<()>>,
+}
+
+/// How the process ended.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    pub(crate) drained: Drained,
+    pub(crate) records_dropped: u64,
+    pub(crate) export: Option<ShutdownReport>,
+}
+
+impl Process {
+    /// Starts everything; on the current tokio runtime, which must have more than one thread.
+    pub(crate) async fn start(settings: &Settings, clock: Clock) -> Result<Process, StartError> {
+        let data = listen(settings.server.listen, "server.listen", "--listen").await?;
+        let admin = match settings.admin.enabled {
+            true => Some(listen(settings.admin.listen, "admin.listen", "--admin").await?),
+            false => None,
+        };
+        let surfaces = Surfaces::start(settings, &clock)?;
+        let sink: Arc<dyn ExchangeSink> = Arc::new(surfaces.handover);
+        let proxy = Proxy::new(wiring::proxy(settings, sink, clock.clone())).map_err(StartError::Proxy)?;
+
+        let ready = Arc::new(AtomicBool::new(true));
+        let data_addr = data.local_addr().unwrap_or(settings.server.listen);
+        let admin_addr = admin.as_ref().and_then(|l| l.local_addr().ok());
+        let admin_task = admin.map(|listener| {
+            let state = AdminState {
+                insight: Arc::clone(&surfaces.insight),
+                metrics: Arc::new(Scraped(Arc::clone(&surfaces.metrics))),
+                ready: Arc::clone(&ready),
+                counts: Arc::clone(&surfaces.counts),
+                about: about(settings, &clock),
+            };
+            tokio::spawn(serve_admin(listener, state))
+        });
+        let (stop_proxy, stopped) = oneshot::channel();
+        let stopped = async move {
+            let _either_way = stopped.await;
+        };
+        Ok(Process {
+            data: data_addr,
+            admin: admin_addr,
+            insight: surfaces.insight,
+            ready,
+            stop_proxy,
+            proxy: tokio::spawn(proxy.serve(data, stopped)),
+            recorded: surfaces.recorded,
+            counts: surfaces.counts,
+            otlp: surfaces.otlp,
+            admin_task,
+        })
+    }
+
+    /// Drains and stops.
+    pub(crate) async fn stop(self) -> Stopped {
+        self.ready.store(false, Ordering::Release);
+        let _already_gone = self.stop_proxy.send(());
+        let drained = self.proxy.await.unwrap_or(Drained { broken_off: 0 });
+        if tokio::time::timeout(LEFTOVERS, self.recorded).await.is_err() {
+            tracing::warn!("some exchanges did not end; their records are lost");
+        }
+        let export = match self.otlp {
+            Some(otlp) => tokio::task::spawn_blocking(move || otlp.shutdown(FLUSH)).await.ok(),
+            None => None,
+        };
+        if let Some(task) = self.admin_task {
+            task.abort();
+        }
+        Stopped { drained, records_dropped: self.counts.dropped(), export }
+    }
+}
+
+/// Everything that reads records.
+struct Surfaces {
+    handover: Handover,
+    counts: Arc<HandoverCounts>,
+    insight: Arc<Insight>,
+    metrics: Arc<Metrics>,
+    otlp: Option<Otlp>,
+    recorded: oneshot::Receiver<()>,
+}
+
+impl Surfaces {
+    fn start(settings: &Settings, clock: &Clock) -> Result<Surfaces, StartError> {
+        let exports = Arc::<ExportCounts>::default();
+        let counts = Arc::<HandoverCounts>::default();
+        let live = LiveCounts { handover: Arc::clone(&counts), exports: Arc::clone(&exports) };
+        let (metrics, metrics_consumer) = Metrics::new(&wiring::metrics(settings), live.clone());
+        let (insight, insight_consumer) = Insight::new(wiring::insight(settings), clock.clone());
+        let mut consumers: Vec<Box<dyn RecordConsumer>> = vec![Box::new(metrics_consumer), Box::new(insight_consumer)];
+        let otlp = match wiring::otlp(settings) {
+            Some(config) => {
+                let (otlp, exporting) =
+                    Otlp::start(&config, &wiring::metrics(settings), &live).map_err(StartError::Otlp)?;
+                consumers.extend(exporting);
+                Some(otlp)
+            }
+            None => None,
+        };
+        if let Some(file) = &settings.exchange_log.file {
+            let target = wiring::log_target(file);
+            let log = ExchangeLog::open(target, exports)
+                .map_err(|error| StartError::ExchangeLog { file: format!("{file:?}"), error })?;
+            consumers.push(Box::new(log));
+        }
+        let (handover, drain) = Handover::with_counts(settings.record.queue, consumers, Arc::clone(&counts));
+        let (done, recorded) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("limpid-record".into())
+            .spawn(move || {
+                drain();
+                let _nobody_waits = done.send(());
+            })
+            .map_err(StartError::Thread)?;
+        Ok(Surfaces { handover, counts, insight, metrics, otlp, recorded })
+    }
+}
+
+async fn listen(addr: SocketAddr, setting: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|error| StartError::Listen { setting, flag, addr, error })
+}
+
+/// The admin room asks for text and knows no registry.
+struct Scraped(Arc<Metrics>);
+
+impl MetricsText for Scraped {
+    fn render(&self, openmetrics: bool) -> String {
+        self.0.render(if openmetrics { Format::OpenMetrics } else { Format::Text })
+    }
+}
+
+async fn serve_admin(listener: TcpListener, state: AdminState) {
+    let listener = listener.tap_io(|stream| {
+        let _without_it = stream.set_nodelay(true);
+    });
+    if let Err(error) = axum::serve(listener, limpid_admin::router(state)).await {
+        tracing::error!(%error, "the admin listener stopped");
+    }
+}
+
+fn about(settings: &Settings, clock: &Clock) -> About {
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: clock.wall(clock.now()),
+        upstreams: settings.upstreams.iter().map(wiring::upstream_info).collect(),
+    }
+}

@@ -1,0 +1,100 @@
+//! `limpid serve`: the proxy, until a signal ends it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use limpid_core::Clock;
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::{Output, ServeArgs};
+use crate::logging;
+use crate::process::{Process, Stopped};
+use crate::settings::{Env, Settings};
+
+/// `limpid serve`, from its arguments to its end.
+pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
+    let loaded = match args.settings.load(env) {
+        Ok(loaded) => loaded,
+        Err(faults) => return Output { stderr: format!("{faults}\n"), code: 1, ..Output::default() }.print(),
+    };
+    logging::start(&loaded.settings.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    run(&loaded.settings, args.addresses_file.as_deref()).unwrap_or_else(|fault| Output::fault(&fault).print())
+}
+
+/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. Writes the listeners' addresses as JSON to
+/// `addresses_file` once they listen. A failure to start is one line.
+fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
+    let runtime = runtime(settings)?;
+    runtime.block_on(async {
+        let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
+        tracing::info!(listen = %process.data, "data listener: point clients' base URL here");
+        if let Some(admin) = process.admin {
+            tracing::info!(listen = %admin, "admin listener: dashboard at http://{admin}/, metrics at /metrics");
+        }
+        for u in &settings.upstreams {
+            tracing::info!(upstream = &*u.name, provider = &*u.provider, url = u.url.origin(), "upstream");
+        }
+        if let Some(file) = addresses_file {
+            write_addresses(file, &process)?;
+        }
+        shutdown_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
+        tracing::info!(within = ?settings.server.drain_timeout, "draining; a second signal ends it at once");
+        tokio::select! {
+            stopped = process.stop() => {
+                tell(&stopped);
+                Ok(ExitCode::SUCCESS)
+            }
+            _ = shutdown_signal() => Ok(ExitCode::FAILURE),
+        }
+    })
+}
+
+/// The runtime that settings ask for: one thread a core unless they say otherwise.
+pub(crate) fn runtime(settings: &Settings) -> Result<Runtime, String> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = settings.server.worker_threads {
+        builder.worker_threads(threads.get());
+    }
+    builder.enable_all().thread_name("limpid").build().map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+fn write_addresses(file: &Path, process: &Process) -> Result<(), String> {
+    let mut addresses = json!({"data": process.data.to_string()});
+    if let Some(admin) = process.admin {
+        addresses["admin"] = admin.to_string().into();
+    }
+    // Written aside and moved into place, so that who waits for the file never reads half of it.
+    let aside = file.with_extension("part");
+    std::fs::write(&aside, addresses.to_string())
+        .and_then(|()| std::fs::rename(&aside, file))
+        .map_err(|e| format!("cannot write {}: {e}; name another file with --addresses-file", file.display()))
+}
+
+async fn shutdown_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+fn tell(stopped: &Stopped) {
+    let Stopped { drained, records_dropped, export } = stopped;
+    if drained.broken_off > 0 {
+        tracing::warn!(connections = drained.broken_off, "broken off when the drain's time was up");
+    }
+    if *records_dropped > 0 {
+        tracing::warn!(records = records_dropped, "records were dropped because the queue was full");
+    }
+    if let Some(report) = export {
+        if report.spans_lost > 0 || report.metrics_lost {
+            tracing::warn!(spans = report.spans_lost, metrics = report.metrics_lost, "telemetry was lost at the end");
+        }
+    }
+    tracing::info!("stopped");
+}

@@ -1,0 +1,133 @@
+//! Settings into what each room wants to know. One function a room; no decisions of its own.
+
+use std::sync::Arc;
+
+use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
+use limpid_insight::InsightConfig;
+use limpid_observe::Limits;
+use limpid_proxy::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
+use limpid_route::KeyNames;
+use limpid_settle::Settler;
+use limpid_telemetry::{LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
+
+use crate::settings::{Export, LogFile, Protocol, Settings, Upstream};
+
+/// What the relay wants to know.
+pub(crate) fn proxy(settings: &Settings, sink: Arc<dyn ExchangeSink>, clock: Clock) -> ProxyConfig {
+    ProxyConfig {
+        server: ServerConfig {
+            header_timeout: settings.server.header_timeout,
+            max_head_bytes: settings.server.max_head_bytes,
+            drain_timeout: settings.server.drain_timeout,
+        },
+        upstreams: settings.upstreams.iter().map(upstream).collect(),
+        observe: ObserveConfig {
+            enabled: settings.observe.enabled,
+            limits: Limits {
+                event_bytes: settings.observe.max_event_bytes,
+                body_bytes: settings.observe.max_body_bytes,
+                ..Limits::default()
+            },
+            request_bytes: settings.observe.max_request_bytes,
+        },
+        keys: keys(settings),
+        settler: Settler::embedded(),
+        sink,
+        clock,
+    }
+}
+
+fn upstream(u: &Upstream) -> UpstreamConfig {
+    UpstreamConfig {
+        info: upstream_info(u),
+        target: u.url.clone(),
+        matches: u.serves.clone(),
+        rewrite_prefix: u.rewrite_prefix.clone(),
+        connect_timeout: u.connect_timeout,
+        pool_idle_timeout: u.pool_idle_timeout,
+        max_idle_connections: u.max_idle_connections,
+    }
+}
+
+/// How an upstream is named in records.
+pub(crate) fn upstream_info(u: &Upstream) -> Arc<UpstreamInfo> {
+    Arc::new(UpstreamInfo {
+        name: Arc::clone(&u.name),
+        provider: Arc::clone(&u.provider),
+        region: u.region.clone(),
+        address: u.url.host().into(),
+        port: u.url.port(),
+    })
+}
+
+fn keys(settings: &Settings) -> KeyNames {
+    let mut names = match &settings.server.key_hash_secret {
+        Some(secret) => KeyNames::with_secret(secret.expose()),
+        None => KeyNames::of_this_start(),
+    };
+    for key in &settings.keys {
+        if let Some(value) = &key.value {
+            names.name(value.expose().to_owned(), &key.name, key.project.as_deref());
+        }
+    }
+    names
+}
+
+/// What the windows want to know.
+pub(crate) fn insight(settings: &Settings) -> InsightConfig {
+    InsightConfig {
+        recent: settings.insight.recent,
+        max_groups: settings.insight.max_groups,
+        ..InsightConfig::default()
+    }
+}
+
+/// What the metrics want to know.
+pub(crate) fn metrics(settings: &Settings) -> MetricsConfig {
+    let t = &settings.telemetry;
+    MetricsConfig {
+        max_label_sets: t.max_label_sets,
+        max_models: t.max_models,
+        max_keys: t.max_keys,
+        max_projects: t.max_projects,
+    }
+}
+
+/// Where the exchange log goes.
+pub(crate) fn log_target(file: &LogFile) -> LogTarget {
+    match file {
+        LogFile::Stdout => LogTarget::Stdout,
+        LogFile::Path(path) => LogTarget::File(path.clone()),
+    }
+}
+
+/// What the export wants to know; `None` where there is nothing to export to.
+pub(crate) fn otlp(settings: &Settings) -> Option<OtlpConfig> {
+    let t = &settings.telemetry;
+    if t.traces.is_none() && t.metrics.is_none() {
+        return None;
+    }
+    Some(OtlpConfig {
+        traces: t.traces.as_ref().map(export),
+        metrics: t.metrics.as_ref().map(export),
+        service_name: t.service_name.to_string(),
+        resource: t.resource.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        metric_interval: t.metric_interval,
+        sample_ratio: t.sample_ratio,
+        span_queue: t.span_queue,
+        span_batch: t.span_batch,
+        span_delay: t.span_delay,
+    })
+}
+
+fn export(export: &Export) -> OtlpExport {
+    OtlpExport {
+        endpoint: export.endpoint.clone(),
+        protocol: match export.protocol {
+            Protocol::HttpProtobuf => limpid_telemetry::Protocol::HttpProtobuf,
+            Protocol::Grpc => limpid_telemetry::Protocol::Grpc,
+        },
+        headers: export.headers.iter().map(|(name, value)| (name.to_string(), value.expose().to_owned())).collect(),
+        timeout: export.timeout,
+    }
+}
