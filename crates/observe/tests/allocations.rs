@@ -154,5 +154,5 @@ fn time_of_a_delta() {
     }
     let each = start.elapsed().as_nanos() as f64 / f64::from(events);
     eprintln!("{each:.0} ns for an event of {} bytes", delta.len());
-    assert_eq!(observer.observation().token_events, events.into());
+    assert_eq!(observer.observation().token_events, u64::from(events));
 }
