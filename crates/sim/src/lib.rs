@@ -21,8 +21,9 @@
 //!
 //! # Edges
 //!
-//! Tokio's timer has a granularity of 1 ms: an event is sent up to 1 ms after its deadline, later when the machine is
-//! busy, never before. Deadlines count from the request's arrival, so lateness does not add up. The stamp of an event
+//! Tokio's timer has a granularity of 1 ms: an event is usually sent within 2 ms after its deadline, later when the
+//! machine is busy, never before. Deadlines count from the request's arrival, so lateness does not add up. Tests that
+//! compare moments should use the stamps, which are the truth, and not the schedule, which is the intention. A stamp
 //! is taken when it is handed to the connection's writer, in the same turn in which the write happens.
 
 mod answer;
