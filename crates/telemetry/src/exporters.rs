@@ -20,7 +20,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use reqwest::redirect::Policy;
 use tonic::metadata::MetadataMap;
+use tonic::transport::ClientTlsConfig;
 
 use crate::counts::{ExportCounts, Throttle, add};
 use crate::otlp::OtlpError;
@@ -36,14 +38,9 @@ pub(crate) fn span_exporter(to: &OtlpExport) -> Result<SpanExporter, OtlpError> 
             .with_protocol(LibraryProtocol::HttpBinary)
             .with_endpoint(&to.endpoint)
             .with_timeout(to.timeout)
-            .with_http_client(Client::new(headers, to.timeout)?)
+            .with_http_client(Client::new(headers, to)?)
             .build(),
-        Protocol::Grpc => SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(&to.endpoint)
-            .with_timeout(to.timeout)
-            .with_interceptor(interceptor(headers))
-            .build(),
+        Protocol::Grpc => grpc(SpanExporter::builder().with_tonic(), to, headers).build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
 }
@@ -57,14 +54,9 @@ pub(crate) fn metric_exporter(to: &OtlpExport) -> Result<MetricExporter, OtlpErr
             .with_protocol(LibraryProtocol::HttpBinary)
             .with_endpoint(&to.endpoint)
             .with_timeout(to.timeout)
-            .with_http_client(Client::new(headers, to.timeout)?)
+            .with_http_client(Client::new(headers, to)?)
             .build(),
-        Protocol::Grpc => MetricExporter::builder()
-            .with_tonic()
-            .with_endpoint(&to.endpoint)
-            .with_timeout(to.timeout)
-            .with_interceptor(interceptor(headers))
-            .build(),
+        Protocol::Grpc => grpc(MetricExporter::builder().with_tonic(), to, headers).build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
 }
@@ -81,13 +73,24 @@ fn headers(to: &OtlpExport) -> Result<HeaderMap, OtlpError> {
     Ok(map)
 }
 
-fn interceptor(
-    headers: HeaderMap,
-) -> impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone + Send + Sync + 'static {
-    move |mut request| {
-        *request.metadata_mut() = MetadataMap::from_headers(headers.clone());
-        Ok(request)
+fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, to: &OtlpExport, headers: HeaderMap) -> B {
+    let builder = builder.with_endpoint(&to.endpoint).with_timeout(to.timeout).with_interceptor(
+        move |mut request: tonic::Request<()>| {
+            *request.metadata_mut() = MetadataMap::from_headers(headers.clone());
+            Ok(request)
+        },
+    );
+    if is_tls(to) {
+        // The library would trust no certificate.
+        builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots())
+    } else {
+        builder
     }
+}
+
+/// Without a scheme the library means TLS too.
+fn is_tls(to: &OtlpExport) -> bool {
+    !to.endpoint.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
 }
 
 /// The HTTP client of an exporter. Blocking: the asynchronous one does not run on the exporters' threads.
@@ -98,9 +101,15 @@ struct Client {
 }
 
 impl Client {
-    fn new(headers: HeaderMap, timeout: Duration) -> Result<Client, OtlpError> {
+    fn new(headers: HeaderMap, to: &OtlpExport) -> Result<Client, OtlpError> {
+        // A POST is not sent again to where somebody points, least of all with a secret in it.
+        let mut builder = reqwest::blocking::Client::builder().timeout(to.timeout).redirect(Policy::none());
+        if !is_tls(to) {
+            // The system's certificates are not wanted, and a bare container has none, which would be an error.
+            builder = builder.tls_certs_only([]);
+        }
         // A blocking client cannot be made on a thread that drives an async runtime.
-        let made = thread::spawn(move || reqwest::blocking::Client::builder().timeout(timeout).build());
+        let made = thread::spawn(move || builder.build());
         match made.join() {
             Ok(Ok(inner)) => Ok(Client { inner, headers }),
             Ok(Err(error)) => Err(OtlpError::Exporter(error.to_string())),

@@ -13,7 +13,7 @@ use limpid_core::{
 
 use crate::fixture::{ms, record};
 use crate::names::{METRICS, spelling};
-use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
+use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, LogTarget, Metrics, MetricsConfig, MetricsConsumer};
 
 fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     let live = LiveCounts::default();
@@ -326,4 +326,18 @@ fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
     log.idle();
     assert_eq!(sink.writes.load(Ordering::Relaxed), writes, "not tried again");
     assert_eq!(counts.log_lines_failed(), 2);
+}
+
+#[test]
+fn a_log_file_is_added_to_and_one_that_cannot_be_opened_is_an_error() {
+    let path = std::env::temp_dir().join(format!("limpid-telemetry-{}.jsonl", std::process::id()));
+    for _ in 0..2 {
+        let mut log = ExchangeLog::open(LogTarget::File(path.clone()), Arc::default()).unwrap();
+        log.consume(&Arc::new(record()));
+        drop(log);
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(written.lines().count(), 2);
+    assert!(ExchangeLog::open(LogTarget::File(path.join("below")), Arc::default()).is_err());
 }
