@@ -203,7 +203,7 @@ function tailRow(r) {
 // Rows that stay are left alone, so that the focus on one of them stays too.
 function showTail(exchanges) {
   const table = $("tail");
-  if (!table.tBodies.length || !table.querySelector("[data-id]")) fill(table, TAIL_HEADS, [], "No exchange has ended yet.");
+  if (!table.tBodies.length || !table.querySelector("[data-id]")) fill(table, TAIL_HEADS, [], "No exchange has ended yet. Point a client's base URL at limpid's data listener.");
   if (!exchanges.length) return;
   const body = table.tBodies[0];
   const there = new Map([...body.rows].map((row) => [row.dataset.id, row]));

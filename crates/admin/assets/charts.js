@@ -91,9 +91,9 @@ export function showTtft(series) {
 
 export function showOutcomes(series) {
   const sum = (p, categories) => categories.reduce((n, c) => n + p.outcomes[c], 0);
-  // The first and the last step are shorter than the others: bars show a rate, so that they can be compared.
-  const perSecond = (p, n) => (p.seconds > 0 ? n / p.seconds : 0);
-  const most = Math.max(0, ...series.points.map((p) => perSecond(p, p.count)));
+  // Counts, not rates: the first and the last step are shorter, and one exchange in the last one's first moment would be a
+  // peak that never was. Their bars are narrower, and the last one grows.
+  const most = Math.max(0, ...series.points.map((p) => p.count));
   const seen = GROUPS.filter(([name, , , c]) => name === "ok" || series.points.some((p) => sum(p, c) > 0));
   const say = (p) => $("outcome-legend").replaceChildren(
     ...seen.map(([name, label, title, categories]) => {
@@ -101,18 +101,18 @@ export function showOutcomes(series) {
       entry.title = title;
       return entry;
     }),
-    el("span", {}, p ? `${clock(p.at)} · ${upTo(p.seconds, 1)} s` : `exchanges/s, a bar each ${upTo(series.step_s, 0)} s`));
+    el("span", {}, p ? `${clock(p.at)} · ${upTo(p.seconds, 1)} s` : `exchanges in each ${upTo(series.step_s, 0)} s`));
   const bars = (x, y) => series.points.flatMap((p) => {
     let below = 0;
     const left = x(p.at), width = Math.max(x(p.at + p.seconds * 1000) - left - 1, 1);
     return GROUPS.map(([name, , , categories]) => {
-      const n = perSecond(p, sum(p, categories));
+      const n = sum(p, categories);
       if (n === 0) return null;
       const top = y(below + n), height = Math.max(y(below) - top, 1);
       below += n;
       return svg("rect", { class: name, x: left.toFixed(1), y: top.toFixed(1), width: width.toFixed(1), height: height.toFixed(1) });
     }).filter(Boolean);
   });
-  const label = `Exchanges per second by outcome. The busiest step has ${upTo(most, 2)} a second.`;
-  chart($("outcome-plot"), series, most, (v) => `${upTo(v, 2)}/s`, label, bars, say);
+  const label = `Exchanges by outcome in each ${upTo(series.step_s, 0)} s. The busiest step has ${whole(most)}.`;
+  chart($("outcome-plot"), series, most, (v) => (Number.isInteger(v) ? whole(v) : ""), label, bars, say);
 }

@@ -21,14 +21,14 @@ export const upTo = (x, digits) => x.toLocaleString("en", { maximumFractionDigit
 
 // Three figures, more for whole numbers; always as many, so that the digits of a column stand below each other.
 export function digits(x) {
+  if (x === 0) return "0";
   const n = x < 10 ? 2 : x < 100 ? 1 : 0;
   return x.toLocaleString("en", { minimumFractionDigits: n, maximumFractionDigits: n });
 }
 
 export function ms(x) {
   if (!known(x)) return DASH;
-  if (x === 0) return "0 ms";
-  if (x < 0.9995) return `${digits(x * 1000)} µs`;
+  if (x > 0 && x < 0.9995) return `${digits(x * 1000)} µs`;
   if (x >= 60000) return `${digits(x / 60000)} min`;
   return x >= 999.5 ? `${digits(x / 1000)} s` : `${digits(x)} ms`;
 }

@@ -1,5 +1,7 @@
 //! Every path of the admin listener, as a client sees it.
 
+#![expect(clippy::unwrap_used, reason = "the helpers beside the tests are tests too: a failed unwrap is a failed test")]
+
 #[path = "../examples/showcase/synthetic.rs"]
 mod synthetic;
 
