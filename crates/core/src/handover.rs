@@ -62,10 +62,7 @@ pub struct Handover {
 impl Handover {
     /// A queue of at most `capacity` records, and the loop that empties it: run it on a thread of its own. It returns
     /// when the `Handover` is gone and the queue is empty.
-    pub fn new(
-        capacity: usize,
-        consumers: Vec<Box<dyn RecordConsumer>>,
-    ) -> (Handover, impl FnOnce() + Send + 'static) {
+    pub fn new(capacity: usize, consumers: Vec<Box<dyn RecordConsumer>>) -> (Handover, impl FnOnce() + Send + 'static) {
         Handover::with_counts(capacity, consumers, Arc::default())
     }
 
