@@ -38,7 +38,7 @@ pub struct ResponseHead<'a> {
 pub struct Limits {
     /// One event of a stream, in decoded bytes; 1 MiB. A larger one is [`ObserverFault::TooLarge`].
     pub event_bytes: usize,
-    /// A JSON body, in decoded bytes; 8 MiB. A larger one is [`ObserverFault::TooLarge`].
+    /// A JSON body, in decoded bytes; 8 MiB. It is held until [`ResponseObserver::finish`] reads it. A larger one is [`ObserverFault::TooLarge`].
     pub body_bytes: usize,
     /// A compressed body once decoded, in bytes; 256 MiB. A larger one is [`ObserverFault::DecompressLimit`].
     pub decoded_bytes: usize,

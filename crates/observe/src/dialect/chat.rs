@@ -3,6 +3,8 @@
 //! A choice begins with a chunk that has a role, and often an empty `content` or `null`; it is no token. After that, an
 //! empty `content` without a role stands for a token without text (vLLM's switch from reasoning to content, half an
 //! emoji) and counts. llama.cpp's `prompt_progress` chunks come before any token and do not.
+//!
+//! Visible text is `content` and `refusal`; reasoning, tool calls and audio (its transcript too) are output without text.
 
 use limpid_core::{ObserverFault, RefusalKind};
 
