@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cli;
+mod demo;
 pub mod inspect_cmd;
 mod logging;
 pub mod price_cmd;
@@ -33,6 +34,6 @@ pub fn main() -> ExitCode {
         Command::Price(args) => price_cmd::run(&args, SystemTime::now()).print(),
         Command::Sim(args) => sim_cmd::run(&args).print(),
         Command::Serve(args) => serve::command(&args, env),
-        Command::Demo(_) => cli::Output::fault("this build has no relay").print(),
+        Command::Demo(args) => demo::command(&args, env),
     }
 }

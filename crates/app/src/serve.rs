@@ -74,7 +74,8 @@ fn write_addresses(file: &Path, process: &Process) -> Result<(), String> {
         .map_err(|e| format!("cannot write {}: {e}; name another file with --addresses-file", file.display()))
 }
 
-async fn shutdown_signal() -> std::io::Result<()> {
+/// Returns at SIGTERM or SIGINT.
+pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -13,7 +13,8 @@ pub struct Observe {
     pub max_event_bytes: usize,
     /// The largest body that is not a stream, bytes, decompressed. Default 8 MiB. A larger one ends the observation.
     pub max_body_bytes: usize,
-    /// How much of a request's body is looked at, bytes. Default 64 KiB. What stands behind it (`model` after an
+    /// How much of a request's body is looked at, bytes. Default 1 MiB: clients write `model` behind the messages, and a
+    /// prompt of 200,000 tokens fits. Nothing is copied. What stands behind it (`model` after an
     /// image, say) is not seen.
     pub max_request_bytes: usize,
 }

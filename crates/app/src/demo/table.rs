@@ -1,0 +1,77 @@
+//! The summary as tables for a terminal. A number that is not known is a dash, never 0.
+
+use std::fmt::Write as _;
+
+use limpid_core::Category;
+use limpid_insight::{Counts, Dimension, Latency, Summary};
+
+/// One row a model, and the total.
+pub(crate) fn models(summary: &Summary) -> String {
+    let mut rows = vec![
+        [
+            "model", "count", "failed", "TTFT p50", "p95", "p99", "TPOT p50", "stall p95", "in tokens", "out tokens",
+            "USD",
+        ]
+        .map(str::to_owned),
+    ];
+    for group in &summary.groups {
+        let name = group.by.get(&Dimension::Model).cloned().flatten();
+        rows.push(row(name.as_deref().unwrap_or("–"), &group.counts));
+    }
+    rows.push(row("all", &summary.total));
+    let seconds = summary.window.seconds;
+    format!("\nThe last {seconds:.0} s, by model; times in ms\n\n{}", align(&rows))
+}
+
+fn row(name: &str, c: &Counts) -> [String; 11] {
+    let at = |latency, pick: fn(limpid_insight::Quantiles) -> f64, digits: usize| {
+        c.latency.quantiles(latency).map_or_else(dash, |q| format!("{:.digits$}", pick(q)))
+    };
+    [
+        name.to_owned(),
+        c.count.to_string(),
+        c.outcomes.failed().to_string(),
+        at(Latency::Ttft, |q| q.p50, 0),
+        at(Latency::Ttft, |q| q.p95, 0),
+        at(Latency::Ttft, |q| q.p99, 0),
+        at(Latency::Tpot, |q| q.p50, 1),
+        at(Latency::Stall, |q| q.p95, 0),
+        c.tokens.input.sum.map_or_else(dash, |n| n.to_string()),
+        c.tokens.output.sum.map_or_else(dash, |n| n.to_string()),
+        c.price.usd.map_or_else(dash, |usd| format!("{:.4}", usd.as_usd())),
+    ]
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}
+
+/// How the exchanges ended: what a single error rate would hide.
+pub(crate) fn outcomes(total: &Counts) -> String {
+    let mut out = "\nHow they ended\n\n".to_owned();
+    for reason in &total.reasons {
+        let good = if reason.category == Category::Ok { ' ' } else { '!' };
+        let _ = writeln!(out, "{:>6} {good} {:<15} {}", reason.count, reason.category.as_str(), reason.reason);
+    }
+    let refused = total.refusals.certain;
+    let _ = writeln!(out, "{refused:>6}   refusals, which a count of errors does not show");
+    out
+}
+
+fn align(rows: &[[String; 11]]) -> String {
+    let mut widths = [0; 11];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // The name stands left, numbers right.
+            let _ = if n == 0 { write!(out, "{cell:<width$}") } else { write!(out, "  {cell:>width$}") };
+        }
+        out.push('\n');
+    }
+    out
+}
