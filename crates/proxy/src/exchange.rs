@@ -96,7 +96,7 @@ impl Exchange {
         open.labelled_stream = content_type.is_some_and(|t| t.starts_with("text/event-stream"));
         if open.shared.observe.enabled {
             let head = ResponseHead { endpoint: open.arrival.endpoint, status, content_type, content_encoding };
-            open.observer = Some(ResponseObserver::new(&head, open.shared.observe.limits.clone()));
+            open.observer = Some(ResponseObserver::new(&head, open.shared.observe.limits));
         }
     }
 

@@ -14,14 +14,14 @@ pub struct Observe {
     /// The largest body that is not a stream, bytes, decompressed. Default 8 MiB. A larger one ends the observation.
     pub max_body_bytes: usize,
     /// How much of a request's body is looked at, bytes. Default 1 MiB: clients write `model` behind the messages, and a
-    /// prompt of 200,000 tokens fits. Nothing is copied. What stands behind it (`model` after an
-    /// image, say) is not seen.
+    /// prompt of 200,000 tokens fits. What stands behind it (`model` after an image, say) is not seen. Nothing is held,
+    /// except where a route asks for the model: then a request waits until `model` is found or so much has come.
     pub max_request_bytes: usize,
 }
 
 impl Observe {
     /// The default of `max_request_bytes`, which `limpid inspect` takes too.
-    pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+    pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
     pub(super) fn read(mut r: Reader<'_>) -> Observe {
         let observe = Observe {
