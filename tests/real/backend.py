@@ -24,8 +24,10 @@ import sys
 TOOL_TEMPLATE = """\
 {%- if tools %}<|im_start|>system
 You may call functions. They are described in <tools></tools>:
-<tools>{% for tool in tools %}
-{{ tool | tojson }}{% endfor %}
+<tools>
+{%- for tool in tools %}
+{{ tool | tojson }}
+{%- endfor %}
 </tools>
 To call one, answer with its name and arguments as JSON:
 <tool_call>
@@ -33,11 +35,12 @@ To call one, answer with its name and arguments as JSON:
 </tool_call><|im_end|>
 {% endif %}
 {%- for message in messages %}<|im_start|>{{ message.role }}
-{{ message.content }}
-{%- if message.tool_calls %}{% for call in message.tool_calls %}
+{% if message.content %}{{ message.content }}{% endif %}
+{%- for call in message.tool_calls or [] %}
 <tool_call>
 {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-</tool_call>{% endfor %}{% endif %}<|im_end|>
+</tool_call>
+{%- endfor %}<|im_end|>
 {% endfor %}
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""

@@ -36,18 +36,19 @@ class Metric:
 
 
 class Collector(Process):
-    """rotel with both receivers on free ports."""
+    """rotel with both receivers on free ports, or on those of an `earlier` one that has ended."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, earlier: Collector | None = None):
         spec = importlib.util.find_spec("rotel")
         agent = pathlib.Path(spec.submodule_search_locations[0]) / "rotel-agent"
-        self.grpc_port, self.http_port = free_port(), free_port()
+        self.grpc_port = earlier.grpc_port if earlier else free_port()
+        self.http_port = earlier.http_port if earlier else free_port()
         self.grpc, self.http = f"http://127.0.0.1:{self.grpc_port}", f"http://127.0.0.1:{self.http_port}"
         command = [str(agent), "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", self.grpc[7:],
                    "--otlp-http-endpoint", self.http[7:], "--debug-log", "traces", "--debug-log", "metrics",
                    "--debug-log-verbosity", "detailed", "--pid-file", str(folder / "rotel.pid"),
                    "--log-file", str(folder / "rotel-own.log")]  # fmt: skip
-        super().__init__(command, folder / "rotel.log", clean_env())
+        super().__init__(command, folder / ("rotel-again.log" if earlier else "rotel.log"), clean_env())
         self.wait_for("rotel's ports", lambda: accepts(self.grpc_port) and accepts(self.http_port), 10)
 
     def spans(self) -> list[Span]:

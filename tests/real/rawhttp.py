@@ -57,7 +57,7 @@ class Gone(Exception):
 class Connection:
     """One client connection. `ask` sends a request and reads its reply; `send` and the readers do it in steps."""
 
-    def __init__(self, to: Address, timeout: float = 60.0):
+    def __init__(self, to: Address, timeout: float = 30.0):
         self.to = to
         self.socket = socket.create_connection(to, timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

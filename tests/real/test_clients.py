@@ -9,7 +9,29 @@ import pytest
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 TOO_LONG = [{"role": "user", "content": "word " * 3000}]
 FIXED = {"temperature": 0, "seed": 7, "extra_body": {"cache_prompt": False}}
-PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 24}}, "required": ["city"]}
+CITIES = ["Paris", "Rome", "Berlin"]  # so small a model calls a tool only if it has seen how, and is confused by results
+
+
+def asked_before() -> list[dict]:
+    history = []
+    for i, city in enumerate(CITIES):
+        call = {"id": f"c{i}", "type": "function", "function": {"name": "weather", "arguments": f'{{"city": "{city}"}}'}}
+        history += [
+            {"role": "user", "content": f"What is the weather in {city}?"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ]
+    return [*history, {"role": "user", "content": "What is the weather in Madrid?"}]
+
+
+def asked_anthropic_before() -> list[dict]:
+    history = []
+    for i, city in enumerate(CITIES):
+        history += [
+            {"role": "user", "content": f"What is the weather in {city}?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": f"c{i}", "name": "weather", "input": {"city": city}}]},
+        ]
+    return [*history, {"role": "user", "content": "What is the weather in Madrid?"}]
 
 
 def openai_client(url: str) -> openai.OpenAI:
@@ -74,7 +96,7 @@ def test_openai_tools(both, stream):
     tool = {"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": PARAMETERS}}
 
     def call(client):
-        got = chat(client, tools=[tool], tool_choice="required", stream=stream)
+        got = client.chat.completions.create(model="smollm2-135m", messages=asked_before(), tools=[tool], max_tokens=40, stream=stream, **FIXED)
         if not stream:
             return got.choices[0].finish_reason, got.choices[0].message.tool_calls[0].function
         name = arguments = ""
@@ -191,16 +213,16 @@ def test_anthropic_messages_streamed(both):
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropic_tools(both, stream):
     tool = {"name": "weather", "description": "The weather", "input_schema": PARAMETERS}
+    asked = {"model": "smollm2-135m", "messages": asked_anthropic_before(), "max_tokens": 40, "tools": [tool],
+             "extra_body": {"temperature": 0, "cache_prompt": False, "seed": 7}}  # fmt: skip
 
     def call(client):
-        with client.messages.stream(model="smollm2-135m", messages=QUESTION, max_tokens=32, tools=[tool], tool_choice={"type": "any"},
-                                    extra_body={"temperature": 0, "cache_prompt": False, "seed": 7}) as s:  # fmt: skip
+        if not stream:
+            return client.messages.create(**asked)
+        with client.messages.stream(**asked) as s:
             return s.get_final_message()
 
-    def call_whole(client):
-        return message(client, tools=[tool], tool_choice={"type": "any"})
-
-    straight, relayed = both(anthropic_client, call if stream else call_whole)
+    straight, relayed = both(anthropic_client, call)
     assert [c.name for c in relayed.content if c.type == "tool_use"] == ["weather"]
     assert [(c.name, c.input) for c in relayed.content if c.type == "tool_use"] == [
         (c.name, c.input) for c in straight.content if c.type == "tool_use"]  # fmt: skip

@@ -164,12 +164,8 @@ def test_a_collector_that_comes_back_gets_the_next_spans(tiny, limpid, folder):
     first.child.wait()
     assert ask() == 200
     until("the loss to be counted", lambda: through.metrics().total("limpid_export_failed_total"), 15)
-    again = Collector.__new__(Collector)
-    from processes import Process, accepts
-
-    Process.__init__(again, first.child.args, folder / "rotel-again.log")
+    again = Collector(folder, first)
     try:
-        again.wait_for("rotel's port", lambda: accepts(first.http_port), 10)
 
         def arrived() -> bool:
             assert ask() == 200
