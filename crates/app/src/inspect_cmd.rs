@@ -8,16 +8,17 @@
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use limpid_core::{
-    ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, RelayFailure,
-    RequestFacts, Tick, Timeline,
+    ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, GapHistogram, Observation, RelayFailure,
+    RequestFacts, StreamMarks, Tick, Timeline, UpstreamInfo,
 };
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
 use limpid_route::KeyNames;
-use limpid_settle::{Evidence, Settler};
+use limpid_settle::{Settler, Unsettled};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -93,19 +94,8 @@ fn settle(
 ) -> ExchangeRecord {
     let facts = request.facts();
     let caller = request.caller();
-    let settled = Settler::embedded().settle(&Evidence {
-        endpoint: args.endpoint,
-        status,
-        ending: args.ending,
-        // How the running proxy would have met it: the connection closed before a response head.
-        failure: (status.is_none() && args.ending == Ending::UpstreamError).then_some(RelayFailure::ResetBeforeHeaders),
-        observation: &seen,
-        request: &facts,
-        provider: args.provider.as_deref(),
-        started_at: now,
-    });
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    ExchangeRecord {
+    Settler::embedded().record(Unsettled {
         id: ExchangeId::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), 0),
         started_at: now,
         endpoint: args.endpoint,
@@ -113,30 +103,27 @@ fn settle(
         path: request.path.as_deref().unwrap_or_default().split('?').next().unwrap_or_default().into(),
         status,
         answered_by_limpid: false,
-        stream: if status.is_some() { seen.streamed } else { facts.stream.unwrap_or(false) },
-        upstream: None,
-        model: ModelNames { requested: facts.model.clone(), responded: seen.model },
+        upstream: args.provider.as_deref().map(upstream_of),
         trace_id: caller.trace.map_or(0, |t| t.trace_id),
         span_id: 0,
         caller,
         request: facts,
-        outcome: settled.outcome,
-        refusal: settled.refusal,
-        timeline: Timeline::default(),
-        events: seen.streamed.then_some(seen.events),
-        token_events: seen.streamed.then_some(seen.token_events),
-        first_event_tokens: seen.first_event_tokens,
-        reasoning_streamed: seen.reasoning_streamed,
-        response_id: seen.response_id,
-        service_tier: seen.service_tier,
-        finish_reasons: seen.finish_reasons,
-        usage: settled.usage,
-        price: settled.price,
-        unpriced: settled.unpriced,
         attempts: 0,
         bytes: ByteCounts { request: request.bytes().unwrap_or(0), response: bytes },
-        observer_fault: seen.fault,
-    }
+        timeline: Timeline::default(),
+        ending: args.ending,
+        // How the running proxy would have met it: the connection closed before a response head.
+        failure: (status.is_none() && args.ending == Ending::UpstreamError).then_some(RelayFailure::ResetBeforeHeaders),
+        labelled_stream: false,
+        answered: status.is_some(),
+        // A recording has no clock: its marks mean nothing.
+        observation: Observation { marks: StreamMarks::default(), stall: None, gaps: GapHistogram::default(), ..seen },
+    })
+}
+
+/// An upstream of which only the provider is known.
+fn upstream_of(provider: &str) -> Arc<UpstreamInfo> {
+    Arc::new(UpstreamInfo { name: "".into(), provider: provider.into(), region: None, address: "".into(), port: 0 })
 }
 
 /// The record, a member a line, without those that a recording cannot tell.
@@ -144,7 +131,7 @@ fn print(record: &ExchangeRecord, request: &Request) -> Result<String, serde_jso
     let text = serde_json::to_string(record)?;
     let Members(members) = serde_json::from_str(&text)?;
     let unknown = |name: &str| match name {
-        "timing" | "span_id" | "attempts" => true,
+        "timing" | "span_id" | "attempts" | "upstream" => true,
         "trace_id" => record.caller.trace.is_none(),
         "method" => request.method.is_none(),
         "path" => request.path.is_none(),

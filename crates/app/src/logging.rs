@@ -17,9 +17,8 @@ pub(crate) fn start(log: &Log) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    let rooms = "limpid,limpid_app,limpid_proxy,limpid_telemetry,limpid_insight,limpid_admin,limpid_sim";
-    let ours: String = rooms.split(',').map(|room| format!("{room}={level},")).collect();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{ours}warn")));
+    // A target's name is a prefix, so this one stands for every room.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,limpid={level}")));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -90,9 +90,10 @@ impl Process {
     /// Starts everything; on the current tokio runtime, which must have more than one thread.
     pub(crate) async fn start(settings: &Settings, clock: Clock) -> Result<Process, StartError> {
         let data = listen(settings.server.listen, "server.listen", "--listen").await?;
-        let admin = match settings.admin.enabled {
-            true => Some(listen(settings.admin.listen, "admin.listen", "--admin").await?),
-            false => None,
+        let admin = if settings.admin.enabled {
+            Some(listen(settings.admin.listen, "admin.listen", "--admin").await?)
+        } else {
+            None
         };
         let surfaces = Surfaces::start(settings, &clock)?;
         let sink: Arc<dyn ExchangeSink> = Arc::new(surfaces.handover);

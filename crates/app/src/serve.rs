@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use limpid_core::Clock;
+use limpid_telemetry::ShutdownReport;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
@@ -92,10 +93,8 @@ fn tell(stopped: &Stopped) {
     if *records_dropped > 0 {
         tracing::warn!(records = records_dropped, "records were dropped because the queue was full");
     }
-    if let Some(report) = export {
-        if report.spans_lost > 0 || report.metrics_lost {
-            tracing::warn!(spans = report.spans_lost, metrics = report.metrics_lost, "telemetry was lost at the end");
-        }
+    if let Some(report) = export.filter(|report| *report != ShutdownReport::default()) {
+        tracing::warn!(spans = report.spans_lost, metrics = report.metrics_lost, "telemetry was lost at the end");
     }
     tracing::info!("stopped");
 }

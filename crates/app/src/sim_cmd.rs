@@ -29,18 +29,9 @@ async fn serve(config: SimConfig) -> std::io::Result<()> {
     let server = SimServer::start(config).await?;
     let line = format!("limpid: the simulated backend listens on {}\n", server.url());
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
-    stopped().await?;
+    crate::serve::shutdown_signal().await?;
     server.stop().await;
     Ok(())
-}
-
-/// Returns at Ctrl-C or SIGTERM.
-async fn stopped() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
 }
 
 /// What the command line asks for: `--set` first, the flags over it.

@@ -98,6 +98,14 @@ impl Endpoint {
         !matches!(self, Endpoint::Files | Endpoint::Batches | Endpoint::Models | Endpoint::Tokenize | Endpoint::Other)
     }
 
+    /// Whether a streamed reply of this kind is read for tokens; the events of others are only counted.
+    pub const fn streams_tokens(self) -> bool {
+        matches!(
+            self,
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages | Endpoint::Generate
+        )
+    }
+
     /// `gen_ai.operation.name` (semantic conventions v1.41): `chat`, `text_completion`, `embeddings`,
     /// `generate_content`; for what the conventions do not name, limpid's own name.
     pub const fn operation(self) -> &'static str {

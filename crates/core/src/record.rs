@@ -74,7 +74,7 @@ pub struct ExchangeRecord {
     pub timeline: Timeline,
     /// Events with data; absent unless the response was a stream.
     pub events: Option<u64>,
-    /// Events with generated output; likewise.
+    /// Events with generated output; likewise, and absent for endpoints whose events are not read.
     pub token_events: Option<u64>,
     /// Tokens in the first token event, where known.
     pub first_event_tokens: Option<u64>,

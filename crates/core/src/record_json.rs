@@ -105,7 +105,7 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             outcome: &r.outcome,
             refusal: &r.refusal,
             timing: Timing(r),
-            chunks: r.events.zip(r.token_events).map(|(events, tokens_events)| Chunks { events, tokens_events }),
+            chunks: r.events.map(|events| Chunks { events, tokens_events: r.token_events }),
             response_id: r.response_id.as_deref(),
             finish_reasons: r.finish_reasons.iter().map(|f| &*f.reason).collect(),
             service_tier: r.service_tier.as_deref(),
@@ -137,7 +137,8 @@ impl Model<'_> {
 #[derive(Serialize)]
 struct Chunks {
     events: u64,
-    tokens_events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_events: Option<u64>,
 }
 
 struct Timing<'a>(&'a ExchangeRecord);

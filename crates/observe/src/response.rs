@@ -137,6 +137,14 @@ impl ResponseObserver {
         }
     }
 
+    /// How many decoded bytes [`ResponseObserver::finish`] has yet to read: the body of a reply that is not a stream.
+    pub fn held_bytes(&self) -> usize {
+        match &self.eye.frame {
+            Frame::Json(body) | Frame::PlainError(body) => body.len(),
+            Frame::Opaque | Frame::Sse(_) | Frame::Ndjson(_) => 0,
+        }
+    }
+
     /// What was seen so far.
     pub fn observation(&self) -> &Observation {
         &self.eye.seen.observation

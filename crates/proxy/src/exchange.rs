@@ -12,14 +12,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, ObserverFault,
-    Outcome, Refusal, RelayFailure, Tick, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RelayFailure, Tick,
+    Timeline, UpstreamInfo,
 };
 use limpid_observe::{ResponseHead, ResponseObserver};
-use limpid_settle::{Evidence, Settled};
+use limpid_settle::Unsettled;
 
 use crate::request_body::RequestTap;
 use crate::shared::Shared;
+
+/// Bodies larger than this are parsed on a thread that serves no connection; 64 KiB take about 50 µs.
+const SETTLE_ASIDE: usize = 64 * 1024;
 
 /// What a request's head tells.
 pub(crate) struct Arrival {
@@ -176,79 +179,50 @@ impl Open {
         }
     }
 
+    /// Settles at once, or aside if a large body is yet to be parsed: the last bytes must not wait for that.
     fn settle(mut self: Box<Self>, ending: Ending) {
         self.timeline.ended = self.shared.clock.now();
+        let held = self.observer.as_ref().map_or(0, ResponseObserver::held_bytes);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if held > SETTLE_ASIDE => drop(runtime.spawn_blocking(move || self.settle_now(ending))),
+            _ => (*self).settle_now(ending),
+        }
+    }
+
+    fn settle_now(mut self, ending: Ending) {
         let ended = self.timeline.ended;
         self.observe(|observer| observer.finish(ended));
         let mut seen = self.observer.take().map(ResponseObserver::into_observation).unwrap_or_default();
         if self.observer_panicked {
             seen.fault = Some(ObserverFault::Panic);
         }
-        let sink = Arc::clone(&self.shared.sink);
-        sink.finished(Box::new(self.record(seen, ending)));
+        let shared = Arc::clone(&self.shared);
+        shared.sink.finished(Box::new(shared.settler.record(self.unsettled(seen, ending))));
     }
 
-    fn record(self: Box<Self>, seen: Observation, ending: Ending) -> ExchangeRecord {
-        let Open { shared, arrival, tap, mut timeline, .. } = *self;
-        let request = tap.facts();
-        let started_at = shared.clock.wall(timeline.arrived);
-        let evidence = Evidence {
-            endpoint: arrival.endpoint,
-            status: self.status,
-            ending,
-            failure: self.failure.or(tap.broken().then_some(RelayFailure::RequestBody)),
-            observation: &seen,
-            request: &request,
-            provider: self.upstream.as_deref().map(|u| &*u.provider),
-            started_at,
-        };
-        let settled = catch_unwind(AssertUnwindSafe(|| shared.settler.settle(&evidence)));
-        let settled = settled.unwrap_or_else(|_| unsettled(ending));
-        let first_byte = timeline.marks.first_byte;
-        timeline.observe(&seen);
-        timeline.marks.first_byte = first_byte;
-        let stream = match timeline.headers {
-            Some(_) => seen.streamed || self.labelled_stream,
-            None => request.stream.unwrap_or(false),
-        };
-        ExchangeRecord {
+    fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {
+        let Open { shared, arrival, tap, timeline, .. } = self;
+        Unsettled {
             id: self.id,
-            started_at,
+            started_at: shared.clock.wall(timeline.arrived),
             endpoint: arrival.endpoint,
             method: arrival.method.as_str().into(),
             path: arrival.path,
             status: self.status,
             answered_by_limpid: self.answered_by_limpid,
-            stream,
             upstream: self.upstream,
-            model: ModelNames { requested: request.model.clone(), responded: seen.model },
+            request: tap.facts(),
             trace_id: arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id),
             span_id: shared.ids.span(),
             caller: arrival.caller,
-            request,
-            outcome: settled.outcome,
-            refusal: settled.refusal,
-            timeline,
-            events: seen.streamed.then_some(seen.events),
-            token_events: seen.streamed.then_some(seen.token_events),
-            first_event_tokens: seen.first_event_tokens,
-            reasoning_streamed: seen.reasoning_streamed,
-            response_id: seen.response_id,
-            service_tier: seen.service_tier,
-            finish_reasons: seen.finish_reasons,
-            usage: settled.usage,
-            price: settled.price,
-            unpriced: settled.unpriced,
             attempts: self.attempts,
             bytes: ByteCounts { request: tap.bytes(), response: self.response_bytes },
-            observer_fault: seen.fault,
+            ending,
+            failure: self.failure.or(tap.broken().then_some(RelayFailure::RequestBody)),
+            labelled_stream: self.labelled_stream,
+            answered: timeline.headers.is_some(),
+            timeline,
+            observation,
         }
     }
-}
-
-/// What is recorded if settlement itself panics.
-fn unsettled(ending: Ending) -> Settled {
-    tracing::error!("settlement panicked; the exchange is recorded without outcome, tokens and price");
-    let outcome = Outcome { category: Category::Internal, reason: "settlement_panic".into(), ending };
-    Settled { outcome, refusal: Refusal::NONE, usage: None, price: None, unpriced: None }
 }

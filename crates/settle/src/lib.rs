@@ -9,6 +9,7 @@
 
 mod outcome;
 pub mod price;
+mod record;
 mod refusal;
 #[cfg(test)]
 mod testing;
@@ -18,6 +19,7 @@ use std::time::SystemTime;
 use limpid_core::{Ending, Endpoint, Observation, Outcome, Price, Refusal, RelayFailure, RequestFacts, Usage};
 
 pub use price::{Catalogue, Entry, Unpriced};
+pub use record::Unsettled;
 
 /// Everything that settlement needs of one exchange.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,16 @@ use limpid_insight::{Counts, Dimension, Latency, Summary};
 pub(crate) fn models(summary: &Summary) -> String {
     let mut rows = vec![
         [
-            "model", "count", "failed", "TTFT p50", "p95", "p99", "TPOT p50", "stall p95", "in tokens", "out tokens",
+            "model",
+            "count",
+            "failed",
+            "TTFT p50",
+            "p95",
+            "p99",
+            "TPOT p50",
+            "stall p95",
+            "in tokens",
+            "out tokens",
             "USD",
         ]
         .map(str::to_owned),

@@ -26,6 +26,11 @@ impl Body {
         Ok(())
     }
 
+    /// How many bytes are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The whole body, without a byte order mark.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
