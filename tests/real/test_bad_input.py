@@ -163,8 +163,11 @@ def test_bytes_that_are_not_http_get_a_400_or_a_close(tiny, limpid):
     through = limpid(tiny.url)
     for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(64), b"GET\r\n\r\n", b"\x00" * 500, b"GET / HTTP/9.9\r\n\r\n"):
         with rawhttp.Connection(through.address, timeout=5) as c:
-            c.socket.sendall(junk)
-            c.socket.shutdown(socket.SHUT_WR)
+            try:
+                c.socket.sendall(junk)
+                c.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # limpid was faster to close
             while c.read():
                 pass
             assert c.buffer == b"" or c.buffer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")), c.buffer

@@ -16,7 +16,7 @@ import rawhttp
 from rawhttp import events
 
 RUNS = 5
-PROMPT = "Continue this text. " + "The lighthouse keeper counts the ships that pass. " * 12
+PROMPT = "Continue this text. " + "The lighthouse keeper counts the ships that pass. " * 16
 OUTPUT = 128
 
 
