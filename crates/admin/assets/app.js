@@ -143,6 +143,13 @@ function showSources(total) {
 
 // ---- tiles -----------------------------------------------------------------------------------------------------------
 
+// The busiest two kinds of API, and how many exchanges are of others, so that what is told sums to the total.
+function endpoints({ total, by_endpoint }) {
+  const busiest = Object.entries(by_endpoint).sort((a, b) => b[1] - a[1]).slice(0, 2);
+  const others = total - busiest.reduce((n, [, count]) => n + count, 0);
+  return [...busiest.map(([name, n]) => `${whole(n)} ${name}`), others > 0 && `${whole(others)} others`].filter(Boolean).join(", ") || "none";
+}
+
 function showTiles(total, about) {
   const { tokens, price, latency, refusals, usage } = total;
   const ttft = latency.ttft_ms, tpot = latency.tpot_ms;
@@ -150,16 +157,16 @@ function showTiles(total, about) {
   const tiles = [
     ["Requests", "Exchanges that ended in the window, per second", [rate(total.per_s), "/s"], `${whole(total.count)} exchanges`],
     ["Success", "Exchanges that ended ok, of all but those whose client left", [share(total.outcomes.ok, judged(total))], `${whole(failed(total))} failed, ${whole(total.outcomes.cancelled)} client left`],
-    ["TTFT p50 / p95", GROUP_HEADS[4][1], [ms(ttft.p50), ` / ${ms(ttft.p95)}`], `of ${whole(ttft.count)} with a token`],
-    ["TPOT p50", GROUP_HEADS[7][1], [ms(tpot.p50)], `of ${whole(tpot.count)} with two tokens or more`],
+    ["TTFT p50", GROUP_HEADS[4][1], [ms(ttft.p50)], `p95 ${ms(ttft.p95)}, of ${whole(ttft.count)} with a token`],
+    ["TPOT p50", GROUP_HEADS[7][1], [ms(tpot.p50)], `p95 ${ms(tpot.p95)}, of ${whole(tpot.count)} with two tokens or more`],
     ["Output tokens", "Output tokens per second of the window, counted when their exchange ends", [rate(tokens.output.per_s), "tokens/s"], `${whole(usage.estimated)} estimated, ${whole(usage.absent)} without counts`],
     ["Price", `Sum of the known prices in the window${known(price.usd) ? `: $${price.usd}` : ""}`, [usd(price.usd)], price.unpriced ? `${whole(price.unpriced)} exchanges unpriced` : `over ${whole(price.priced)} exchanges`],
     ["Refusals", "Replies in which the model or a filter refused", [whole(refusals.certain), "certain"], `${whole(refusals.suspected)} suspected`],
-    ["In flight", "Exchanges that have begun and not ended, now", [whole(about.in_flight.total), "now"], Object.entries(about.in_flight.by_endpoint).map(([name, n]) => `${n} ${name}`).slice(0, 2).join(", ") || "none"],
+    ["In flight", "Exchanges that have begun and not ended, now", [whole(about.in_flight.total), "now"], endpoints(about.in_flight)],
   ];
   $("tiles").replaceChildren(...tiles.map(([name, title, [value, unit], more]) => el("div", { title },
     el("dt", {}, name),
-    el("dd", { class: "value" }, value, unit && value !== DASH ? el("small", {}, unit.startsWith("/") || unit.startsWith(" ") ? unit : ` ${unit}`) : null),
+    el("dd", { class: "value" }, value, unit && value !== DASH ? el("small", {}, unit.startsWith("/") ? unit : ` ${unit}`) : null),
     el("dd", { class: "more" }, more))));
 }
 
@@ -182,6 +189,7 @@ function tailRow(r) {
   const kind = category === "ok" ? (refused ? "refused" : null) : category === "cancelled" ? "gone" : "failed";
   const about = r.usage?.source === "estimated" ? "≈ " : "";
   const count = (n) => cell(known(n) ? about + whole(n) : DASH);
+  const paced = r.stream ? {} : { title: "Not a stream: what it holds came together" };
   const name = r.model?.requested ?? r.model?.responded ?? DASH;
   const open = el("button", { type: "button", "aria-haspopup": "dialog", title: "Show the whole record" },
     clock(Date.parse(r.started_at) + r.timing.total_ms));
@@ -189,7 +197,7 @@ function tailRow(r) {
     el("td", text, open), cell(name, { class: "text capped", title: name }), cell(r.endpoint, text),
     cell(known(r.status) ? String(r.status) : DASH),
     cell(`${category === "ok" ? "ok" : category} · ${reason}${refused ? ` · refusal ${r.refusal.verdict}` : ""}`, { class: "text why", title: `ending: ${r.outcome.ending}` }),
-    cell(ms(r.timing.ttft_ms)), cell(ms(r.timing.tpot_ms)), cell(ms(r.timing.total_ms)),
+    cell(ms(r.timing.ttft_ms), paced), cell(ms(r.timing.tpot_ms), paced), cell(ms(r.timing.total_ms)),
     count(r.usage?.input_tokens), count(r.usage?.output_tokens),
     cell(usd(r.price?.usd), { title: r.price ? `$${r.price.usd}` : r.unpriced }), cell(r.key ?? DASH, { class: "text capped" }));
   row.addEventListener("click", () => {

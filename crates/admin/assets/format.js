@@ -51,7 +51,8 @@ export function usd(text) {
   if (!known(text)) return DASH;
   const x = Number(text);
   if (x === 0) return "$0";
-  return x >= 1 ? `$${upTo(x, 2)}` : `$${x.toFixed(20).match(/^0\.0*\d{0,3}/)[0].replace(/0+$/, "")}`;
+  if (x >= 1) return `$${x.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  return `$${x.toFixed(20).match(/^0\.0*\d{0,3}/)[0].replace(/0+$/, "")}`;
 }
 
 export function span(seconds) {
