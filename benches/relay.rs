@@ -10,6 +10,8 @@
 //! costs time but not much CPU. The ratio to nginx is taken round by round and its median printed: machines drift,
 //! ratios hold. nginx is used if it is on the PATH (Debian: `apt-get install nginx-light`), with buffering off.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -38,9 +40,8 @@ struct Plan {
 
 impl Plan {
     fn from_env() -> Plan {
-        let number = |name: &str, default: usize| {
-            std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-        };
+        let number =
+            |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
         Plan {
             streams: number("STREAMS", 200),
             events: number("EVENTS", 100),

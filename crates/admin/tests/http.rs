@@ -48,7 +48,7 @@ impl Rig {
         clock.advance(Duration::from_secs(60));
         let traffic = Traffic::new(clock.clone());
         let ready = Arc::new(AtomicBool::new(true));
-        let (handover, _drain) = Handover::new(1, Vec::new());
+        let (handover, _drain) = Handover::new(1, Vec::new(), Arc::default());
         let app = router(AdminState {
             insight,
             metrics: Arc::new(Fixed),

@@ -182,7 +182,7 @@ impl Surfaces {
                 .map_err(|error| StartError::ExchangeLog { file: format!("{file:?}"), error })?;
             consumers.push(Box::new(log));
         }
-        let (handover, drain) = Handover::with_counts(settings.record.queue, consumers, Arc::clone(&counts));
+        let (handover, drain) = Handover::new(settings.record.queue, consumers, Arc::clone(&counts));
         let (done, recorded) = oneshot::channel();
         std::thread::Builder::new()
             .name("limpid-record".into())

@@ -61,13 +61,9 @@ pub struct Handover {
 
 impl Handover {
     /// A queue of at most `capacity` records, and the loop that empties it: run it on a thread of its own. It returns
-    /// when the `Handover` is gone and the queue is empty.
-    pub fn new(capacity: usize, consumers: Vec<Box<dyn RecordConsumer>>) -> (Handover, impl FnOnce() + Send + 'static) {
-        Handover::with_counts(capacity, consumers, Arc::default())
-    }
-
-    /// The same, with counts that somebody holds already: a consumer that shows them is made before the hand-over.
-    pub fn with_counts(
+    /// when the `Handover` is gone and the queue is empty. `counts` come from outside, for a consumer that shows them is
+    /// made before the hand-over.
+    pub fn new(
         capacity: usize,
         mut consumers: Vec<Box<dyn RecordConsumer>>,
         counts: Arc<HandoverCounts>,
@@ -112,5 +108,37 @@ impl ExchangeSink for Handover {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+
+    struct Counting(Arc<AtomicU64>);
+
+    impl RecordConsumer for Counting {
+        fn consume(&mut self, _: &Arc<ExchangeRecord>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts_and_the_rest_is_seen_by_all() {
+        let seen = [Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default()];
+        let consumers = seen.iter().map(|s| Box::new(Counting(Arc::clone(s))) as Box<dyn RecordConsumer>).collect();
+        let (handover, drain) = Handover::new(3, consumers, Arc::default());
+        let counts = handover.counts();
+        for _ in 0..5 {
+            handover.started(Endpoint::Chat);
+        }
+        for _ in 0..4 {
+            handover.finished(Box::new(record()));
+        }
+        assert_eq!((counts.in_flight(Endpoint::Chat), counts.finished(), counts.dropped()), (1, 4, 1));
+        drop(handover);
+        drain();
+        assert_eq!(seen.map(|s| s.load(Ordering::Relaxed)), [3, 3]);
     }
 }

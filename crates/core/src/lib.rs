@@ -19,6 +19,8 @@ mod outcome;
 mod price;
 mod record;
 mod record_json;
+#[cfg(test)]
+mod testing;
 mod timeline;
 mod usage;
 

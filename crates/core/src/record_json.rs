@@ -186,3 +186,123 @@ fn millis(d: Duration) -> f64 {
 fn rfc3339(at: SystemTime) -> String {
     humantime::format_rfc3339_micros(at).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::testing::record;
+    use crate::{
+        Caller, FinishReason, ModelNames, PicoUsd, Price, PriceSource, Source, StreamMarks, Tick, UpstreamInfo, Usage,
+    };
+
+    fn ms(t: f64) -> Tick {
+        Tick::default().plus(Duration::from_secs_f64(t / 1e3))
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_there() {
+        let got = serde_json::to_value(record()).unwrap();
+        let want = serde_json::json!({
+            "id": "00000000010000000000000002", "started_at": "1970-01-01T00:00:00.000000Z", "endpoint": "chat",
+            "method": "GET", "path": "/", "stream": false,
+            "trace_id": "00000000000000000000000000000001", "span_id": "0000000000000002",
+            "outcome": {"category": "cancelled", "reason": "client_gone", "ending": "client_gone"},
+            "refusal": {"verdict": "none"}, "timing": {"total_ms": 1.5}, "attempts": 0,
+            "bytes": {"request": 0, "response": 0}
+        });
+        assert_eq!(got, want);
+    }
+
+    fn well_known() -> ExchangeRecord {
+        let upstream = UpstreamInfo {
+            name: "vllm-a".into(),
+            provider: "vllm".into(),
+            region: Some("eu".into()),
+            address: "gpu".into(),
+            port: 8000,
+        };
+        let marks = StreamMarks {
+            first_byte: Some(ms(20.2)),
+            first_event: Some(ms(20.2)),
+            first_token: Some(ms(20.3)),
+            first_content: Some(ms(20.3)),
+            last_token: Some(ms(1000.5)),
+        };
+        ExchangeRecord {
+            status: Some(200),
+            stream: true,
+            upstream: Some(Arc::new(upstream)),
+            model: ModelNames { requested: Some("m".into()), responded: Some("m-2026".into()) },
+            caller: Caller { key: Some("team-a".into()), project: Some("search".into()), ..Caller::default() },
+            timeline: Timeline {
+                admitted: Some(ms(0.004)),
+                sent: Some(ms(0.1)),
+                headers: Some(ms(12.2)),
+                marks,
+                ended: ms(1012.4),
+                stall: Some(Duration::from_micros(14_200)),
+                reader_lag: Some(Duration::from_micros(300)),
+                ..Timeline::default()
+            },
+            events: Some(102),
+            token_events: Some(100),
+            finish_reasons: vec![FinishReason { index: 0, reason: "stop".into() }],
+            usage: Some(Usage { input_tokens: Some(64), output_tokens: Some(100), ..Usage::empty(Source::Reported) }),
+            price: Some(Price {
+                usd: PicoUsd(123_000_000),
+                source: PriceSource::Catalogue,
+                matched: Some("openai/gpt-4o-mini".into()),
+                table: Some("2026-11-20".into()),
+                parts: Vec::new(),
+            }),
+            attempts: 1,
+            ..record()
+        }
+    }
+
+    #[test]
+    fn what_is_known_stands_where_the_interface_says() {
+        let got = serde_json::to_value(well_known()).unwrap();
+        assert_eq!(
+            got["timing"],
+            serde_json::json!({
+                "queue_ms": 0.004, "upstream_headers_ms": 12.1, "first_byte_ms": 20.2, "first_event_ms": 20.2,
+                "ttft_ms": 20.3, "first_content_ms": 20.3, "upstream_ttft_ms": 20.2, "tpot_ms": 9.901,
+                "stall_ms": 14.2, "reader_lag_ms": 0.3, "overhead_ms": 0.096, "total_ms": 1012.4,
+                "output_tokens_per_s": 102.02
+            })
+        );
+        assert_eq!(got["upstream"], "vllm-a");
+        assert_eq!(got["provider"], "vllm");
+        assert_eq!(got["region"], "eu");
+        assert_eq!(got["model"], serde_json::json!({"requested": "m", "responded": "m-2026"}));
+        assert_eq!(got["chunks"], serde_json::json!({"events": 102, "tokens_events": 100}));
+        assert_eq!(got["usage"], serde_json::json!({"input_tokens": 64, "output_tokens": 100, "source": "reported"}));
+        assert_eq!(got["input_tokens_band"], "<=128");
+        assert_eq!(
+            got["price"],
+            serde_json::json!({"usd": "0.000123", "source": "catalogue", "matched": "openai/gpt-4o-mini", "table": "2026-11-20"})
+        );
+        assert_eq!(got["finish_reasons"], serde_json::json!(["stop"]));
+    }
+
+    #[test]
+    fn hidden_reasoning_is_no_streamed_output() {
+        let mut r = well_known();
+        r.usage = Some(Usage { reasoning_output_tokens: Some(40), ..r.usage.take().unwrap() });
+        assert_eq!(r.streamed_tokens(), Some(60));
+        r.reasoning_streamed = true;
+        assert_eq!(r.streamed_tokens(), Some(100));
+    }
+
+    #[test]
+    fn one_token_has_no_time_per_token() {
+        let mut r = well_known();
+        r.usage = Some(Usage { output_tokens: Some(1), ..Usage::empty(Source::Reported) });
+        assert_eq!(r.tpot(), None);
+        r.usage = None;
+        assert_eq!((r.tpot(), r.output_tokens_per_s()), (None, None));
+    }
+}

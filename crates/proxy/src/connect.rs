@@ -186,7 +186,7 @@ mod tests {
 
         let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", plain.local_addr().unwrap());
-        let (result, _) = tokio::join!(failure(&url), async {
+        let (result, ()) = tokio::join!(failure(&url), async {
             let (stream, _) = plain.accept().await.unwrap();
             drop(stream);
         });

@@ -176,7 +176,7 @@ fn a_failed_stream_has_no_first_token_time_but_an_error_type() {
 fn both_formats_are_well_formed_and_only_open_metrics_has_exemplars() {
     let (metrics, mut consumer, live) = metrics();
     consumer.consume(&Arc::new(record()));
-    let (handover, _) = Handover::with_counts(1, Vec::new(), live.handover);
+    let (handover, _) = Handover::new(1, Vec::new(), live.handover);
     handover.started(Endpoint::Chat);
 
     let text = metrics.render(Format::Text);

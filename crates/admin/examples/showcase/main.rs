@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         consumer.consume(&Arc::from(traffic.next((1_500_000..2_100_000).contains(&ms))));
     }
     played.store(u64::MAX, Ordering::Release);
-    let (handover, drain) = Handover::new(1024, vec![Box::new(consumer)]);
+    let (handover, drain) = Handover::new(1024, vec![Box::new(consumer)], Arc::default());
     std::thread::spawn(drain);
     state.counts = handover.counts();
 
