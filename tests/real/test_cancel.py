@@ -134,6 +134,19 @@ def test_a_client_that_resets_its_connection(limpid):
         assert through.record()["outcome"]["category"] == "cancelled"
 
 
+def test_a_client_that_hangs_up_in_its_own_body(limpid):
+    def script(s, _request):
+        upstream.note_end(s)
+
+    with Scripted(script) as upstream:
+        through = limpid(upstream.url)
+        with Connection(through.address) as c:
+            c.socket.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n{"model":"m"')
+        record = through.record()
+    assert record["outcome"]["category"] in ("client_request", "cancelled")
+    assert record["outcome"]["ending"] == "client_gone"
+
+
 def test_a_client_that_leaves_after_the_last_event_is_served(limpid):
     """The openai client closes at `[DONE]`, before the final chunk of the coding: nothing was lost, usage was told."""
     usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}

@@ -14,7 +14,7 @@ import pytest
 
 import rawhttp
 from rawhttp import Connection, Fields, Head, address, events
-from scripted import Tap
+from scripted import Scripted, Tap
 
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "upgrade"}
 STORY = "Tell me a story about a lighthouse."
@@ -117,6 +117,39 @@ def test_the_bytes_of_one_streamed_reply_pass_unchanged(smollm, limpid):
     assert [f for f in relayed.head.fields if f[0].lower() not in HOP_BY_HOP] == [
         f for f in sent.head.fields if f[0].lower() not in HOP_BY_HOP]  # fmt: skip
     assert len(events(sent.body)) > 30
+
+
+ODD_HEAD = (
+    b"HTTP/1.1 299 Very Odd Reason\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a=1\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n"
+    b"Set-Cookie: b=2\r\nsErVeR: odd\r\nX-Latin: caf\xe9\r\nEmpty:\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+    b"content-type: text/plain\r\nZ: z\r\nContent-Length: 2\r\n\r\n"
+)
+
+
+def test_an_odd_reply_passes_with_its_reason_case_and_bytes(limpid):
+    """One liberty is taken: fields of one name stand together, where the first of them stood, in their own order."""
+    with Scripted(lambda s, _: s.sendall(ODD_HEAD + b"hi")) as upstream:
+        relayed = limpid(upstream.url).ask("GET", "/v1/models")
+    assert relayed.head.start == "HTTP/1.1 299 Very Odd Reason"
+    assert relayed.head.fields == [
+        ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("sErVeR", "odd"), ("X-Latin", "caf\xe9"), ("Empty", ""),
+        ("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("content-type", "text/plain"), ("Z", "z"), ("Content-Length", "2")]  # fmt: skip
+    assert relayed.body == b"hi"
+
+
+def test_a_redirect_is_passed_on_and_not_followed(limpid):
+    head = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n"
+    with Scripted(lambda s, _: s.sendall(head)) as upstream:
+        relayed = limpid(upstream.url).ask("POST", "/v1/chat/completions", {"model": "m"})
+    assert (relayed.status, relayed.head.get("location")) == (307, "http://127.0.0.1:1/x")
+
+
+def test_a_reply_with_many_fields_passes(limpid):
+    fields = [(f"X-{i}", "y") for i in range(150)]
+    head = b"HTTP/1.1 200 OK\r\n" + b"".join(f"{n}: {v}\r\n".encode() for n, v in fields) + b"Content-Length: 0\r\n\r\n"
+    with Scripted(lambda s, _: s.sendall(head)) as upstream:
+        relayed = limpid(upstream.url).ask("GET", "/v1/models")
+    assert relayed.head.fields[:-1] == fields
 
 
 ODD_FIELDS: Fields = [
