@@ -179,7 +179,7 @@ impl Surfaces {
         if let Some(file) = &settings.exchange_log.file {
             let target = wiring::log_target(file);
             let log = ExchangeLog::open(target, exports)
-                .map_err(|error| StartError::ExchangeLog { file: format!("{file:?}"), error })?;
+                .map_err(|error| StartError::ExchangeLog { file: file.to_string(), error })?;
             consumers.push(Box::new(log));
         }
         let (handover, drain) = Handover::new(settings.record.queue, consumers, Arc::clone(&counts));

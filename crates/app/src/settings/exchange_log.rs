@@ -1,5 +1,6 @@
 //! `[exchange_log]`: one JSON line for each finished exchange.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::kinds::Kind;
@@ -21,6 +22,15 @@ pub enum LogFile {
     Stdout,
     /// A path, relative to the working directory.
     Path(PathBuf),
+}
+
+impl fmt::Display for LogFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogFile::Stdout => f.write_str("-"),
+            LogFile::Path(path) => path.display().fmt(f),
+        }
+    }
 }
 
 impl ExchangeLog {
