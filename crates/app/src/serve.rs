@@ -32,15 +32,15 @@ fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, S
     let runtime = runtime(settings)?;
     runtime.block_on(async {
         let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
+        if let Some(file) = addresses_file {
+            write_addresses(file, &process)?;
+        }
         tracing::info!(listen = %process.data, "data listener: point clients' base URL here");
         if let Some(admin) = process.admin {
             tracing::info!(listen = %admin, "admin listener: dashboard at http://{admin}/, metrics at /metrics");
         }
         for u in &settings.upstreams {
             tracing::info!(upstream = &*u.name, provider = &*u.provider, url = u.url.origin(), "upstream");
-        }
-        if let Some(file) = addresses_file {
-            write_addresses(file, &process)?;
         }
         shutdown_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
         tracing::info!(within = ?settings.server.drain_timeout, "draining; a second signal ends it at once");
