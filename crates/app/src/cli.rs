@@ -24,13 +24,14 @@ use crate::settings::{Env, Faults, Flags, Loaded, Sources};
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  limpid --upstream http://127.0.0.1:8000        in front of a vLLM; clients use http://127.0.0.1:4800/v1
-  limpid --config proxy.toml                     with settings (without --config: ./proxy.toml, if there is one)
-  limpid demo                                    see it at work without a backend
-  limpid check                                   what the settings come to, and where each came from
+  limpid --upstream http://127.0.0.1:8000   in front of a vLLM
+  limpid --config proxy.toml                with settings
+  limpid demo                               see it at work without a backend
+  limpid check                              what the settings come to, and why
 
-Any setting can be given as LIMPID_<SECTION>__<KEY>. Exit codes: 0 done, 1 a fault of the input or settings,
-2 a wrong command line."
+Clients then use http://127.0.0.1:4800/v1 as base URL; the dashboard is at
+http://127.0.0.1:4801/. Any setting can be given as LIMPID_<SECTION>__<KEY>.
+Exit codes: 0 done, 1 a fault of the input or settings, 2 a wrong command line."
 )]
 pub struct Cli {
     /// What to do; without one, serve.
@@ -48,14 +49,16 @@ pub enum Command {
     #[command(after_help = "\
 Example:
   limpid serve --upstream http://127.0.0.1:8000 --exchange-log -
-  curl http://127.0.0.1:4800/v1/models
+  curl http://127.0.0.1:4800/v1/models           in another terminal
 
 The dashboard is then at http://127.0.0.1:4801/.")]
     Serve(Box<ServeArgs>),
     /// Run a simulated backend, the proxy, mixed traffic and the dashboard in one process.
     #[command(after_help = "\
 Example:
-  limpid demo --seconds 20        ends by itself with a summary; without --seconds: until Ctrl-C")]
+  limpid demo --seconds 20        ends by itself; without --seconds, at Ctrl-C
+
+A summary comes at the end. Settings apply as LIMPID_<SECTION>__<KEY>.")]
     Demo(DemoArgs),
     /// Run the simulated backend alone.
     #[command(after_help = "\
@@ -141,6 +144,12 @@ pub struct DemoArgs {
     /// End after so many seconds; without it, at Ctrl-C.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
+    /// Where clients could connect [default: 127.0.0.1:4800].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where the dashboard is [default: 127.0.0.1:4801].
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
     /// Open the dashboard in the browser.
     #[arg(long)]
     pub open: bool,

@@ -35,12 +35,12 @@ pub(crate) fn command(args: &DemoArgs, env: Env) -> ExitCode {
 
 fn run(args: &DemoArgs, env: Env) -> Result<ExitCode, String> {
     // The backend's address is not known before it listens, and settings are needed for the runtime: port 9 stands in.
-    let before = demo_settings("http://127.0.0.1:9", env.clone())?;
+    let before = demo_settings("http://127.0.0.1:9", args, env.clone())?;
     runtime(&before)?.block_on(async {
         let clock = Clock::system();
         let sim = SimConfig { clock: clock.clone(), ..SimConfig::default() };
         let sim = SimServer::start(sim).await.map_err(|e| format!("the simulated backend cannot listen: {e}"))?;
-        let settings = demo_settings(&sim.url(), env)?;
+        let settings = demo_settings(&sim.url(), args, env)?;
         logging::start(&settings.log);
         let process = Process::start(&settings, clock).await.map_err(|e| e.to_string())?;
         welcome(&process, args);
@@ -57,8 +57,8 @@ fn run(args: &DemoArgs, env: Env) -> Result<ExitCode, String> {
     })
 }
 
-/// Settings as a file would give them, with the environment over them.
-fn demo_settings(backend: &str, mut env: Env) -> Result<Settings, String> {
+/// Settings as a file would give them, with the environment and the flags over them.
+fn demo_settings(backend: &str, args: &DemoArgs, mut env: Env) -> Result<Settings, String> {
     let mut text = "[server]\ndrain_timeout = \"2s\"\n[log]\nlevel = \"warn\"\n".to_owned();
     let mut providers: Vec<&str> = MODELS.iter().map(|m| m.provider).collect();
     providers.sort_unstable();
@@ -76,7 +76,12 @@ fn demo_settings(backend: &str, mut env: Env) -> Result<Settings, String> {
         let _ = writeln!(text, "[keys.{name}]\nenv = {variable:?}");
         env.insert(variable, (*key).to_owned());
     }
-    let sources = Sources { file: Some(("demo settings".into(), text)), env, flags: Flags::default() };
+    let flags = Flags {
+        listen: args.listen.map(|a| a.to_string()),
+        admin: args.admin.map(|a| a.to_string()),
+        ..Flags::default()
+    };
+    let sources = Sources { file: Some(("demo settings".into(), text)), env, flags };
     sources.load().map(|loaded| loaded.settings).map_err(|faults: settings::Faults| faults.to_string())
 }
 
@@ -154,9 +159,15 @@ fn farewell(summary: &Summary, counts: &TrafficCounts, cancelled: u64) -> String
     out.push_str(&table::outcomes(&summary.total));
     let _ = writeln!(
         out,
-        "\nThe clients sent {}: {} read to the end, {} answered with an error, {} hung up, {} broken off.\n\
-         The backend noticed {cancelled} hang-ups and stopped its work on them.",
-        counts.sent, counts.finished, counts.refused, counts.hung_up, counts.broken
+        "\nThe clients sent {}: {} read to the end, {} answered with an error, {} hung up, {} broken off, {} still \
+         running when the demo ended.\n\
+         The backend noticed {cancelled} times that a client had gone, and stopped its work.",
+        counts.sent,
+        counts.finished,
+        counts.refused,
+        counts.hung_up,
+        counts.broken,
+        counts.in_flight()
     );
     out
 }

@@ -57,10 +57,11 @@ fn dash() -> String {
 
 /// How the exchanges ended: what a single error rate would hide.
 pub(crate) fn outcomes(total: &Counts) -> String {
-    let mut out = "\nHow they ended\n\n".to_owned();
+    let mut out = "\nHow they ended (! failed)\n\n".to_owned();
     for reason in &total.reasons {
-        let good = if reason.category == Category::Ok { ' ' } else { '!' };
-        let _ = writeln!(out, "{:>6} {good} {:<15} {}", reason.count, reason.category.as_str(), reason.reason);
+        // A client that left is neither a success nor a failure.
+        let mark = if matches!(reason.category, Category::Ok | Category::Cancelled) { ' ' } else { '!' };
+        let _ = writeln!(out, "{:>6} {mark} {:<15} {}", reason.count, reason.category.as_str(), reason.reason);
     }
     let refused = total.refusals.certain;
     let _ = writeln!(out, "{refused:>6}   refusals, which a count of errors does not show");
