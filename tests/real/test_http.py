@@ -185,6 +185,27 @@ def test_a_slow_reader_holds_the_upstream_back(limpid):
             assert through.rss_kib() - before < 16 << 10
 
 
+def test_what_a_slow_reader_costs_is_told_apart(limpid):
+    """24 MB are more than the socket buffers hold; the client looks away for 0.6 s, and that shows as reader lag."""
+    piece, pieces = chunk(b": " + b"x" * 65_000 + b"\n\n"), 380
+
+    def script(s, _request):
+        s.sendall(chunked_head() + chunk(event("a")) + piece * pieces + chunk(event("b") + DONE) + b"0\r\n\r\n")
+
+    with Scripted(script) as upstream:
+        through = limpid(upstream.url)
+        with Connection(through.address) as c:
+            c.send("POST", CHAT, REQUEST)
+            c.head()
+            begun = time.monotonic()
+            time.sleep(0.6)
+            assert sum(len(data) for data in c.chunks()) > 65_000 * pieces
+            took = time.monotonic() - begun
+        lag = through.record()["timing"]["reader_lag_ms"]
+        print({"reader lag, ms": lag, "client, ms": round(took * 1000)})
+        assert 400 <= lag <= took * 1000
+
+
 def test_sigterm_lets_a_stream_finish(limpid):
     finish = threading.Event()
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 
 import rawhttp
 from rawhttp import events
+from scripted import Scripted, chunk, chunked_head
 
 RUNS = 5
 PROMPT = "Continue this text. " + "The lighthouse keeper counts the ships that pass. " * 16
@@ -85,6 +87,47 @@ def test_a_reply_that_is_not_streamed_has_no_time_to_first_token(smollm, limpid)
     assert "chunks" not in record and record["stream"] is False
     assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (usage["prompt_tokens"], 16)
     assert record["timing"]["total_ms"] >= reply.json()["timings"]["predicted_ms"]
+
+
+def test_times_agree_with_a_known_schedule(limpid):
+    """An upstream that notes when it wrote what: a role chunk at once, a comment, the first token after 120 ms, nine
+    more 15 ms apart but one after 90 ms. No model in the way, so the bounds are a few milliseconds."""
+    wrote: list[float] = []
+
+    def delta(**d) -> bytes:
+        return chunk(b"data: " + json.dumps({"id": "c", "model": "m", "choices": [{"index": 0, "delta": d}]}).encode() + b"\n\n")
+
+    def script(s, _request):
+        wrote.append(time.monotonic())
+        s.sendall(chunked_head() + delta(role="assistant", content=""))
+        s.sendall(chunk(b": ping\n\n"))
+        for i in range(10):
+            time.sleep({0: 0.12, 6: 0.09}.get(i, 0.015))
+            wrote.append(time.monotonic())
+            s.sendall(delta(content=f"t{i}"))
+        usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 10, "total_tokens": 13}}
+        s.sendall(chunk(b"data: " + json.dumps(usage).encode() + b"\n\ndata: [DONE]\n\n") + b"0\r\n\r\n")
+
+    off = []
+    with Scripted(script) as upstream:
+        through = limpid(upstream.url)
+        for _ in range(5):
+            wrote.clear()
+            through.ask("POST", "/v1/chat/completions", {"model": "m", "messages": [], "stream": True})
+            t = through.record()["timing"]
+            gaps = [b - a for a, b in zip(wrote[1:], wrote[2:])]
+            off.append({
+                "ttft": t["ttft_ms"] - 1000 * (wrote[1] - wrote[0]),
+                "tpot": t["tpot_ms"] - 1000 * (wrote[-1] - wrote[1]) / 9,
+                "stall": t["stall_ms"] - 1000 * max(gaps),
+                "first_event": t["first_event_ms"],
+            })  # fmt: skip
+    median = {k: round(statistics.median(o[k] for o in off), 3) for k in off[0]}
+    print({"off, ms": median})
+    assert 0 <= median["ttft"] < 4
+    assert abs(median["tpot"]) < 0.3
+    assert abs(median["stall"]) < 3
+    assert median["first_event"] < 10, "the role chunk is the first event and not the first token"
 
 
 def rounded(values: list[float]) -> list[float]:
