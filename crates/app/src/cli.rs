@@ -97,7 +97,7 @@ times; all else is what the running proxy would record.")]
 Examples:
   limpid price gpt-4o-mini
   limpid price claude-sonnet-4-5 --provider anthropic \\
-    --usage '{\"input_tokens\":1000,\"output_tokens\":200,\"cached_input_tokens\":600}'
+    --usage '{\"input_tokens\":1000,\"output_tokens\":200,\"cached_input_tokens\":60}'
 
 The members of a usage are those of the exchange log: input_tokens (all of them,
 cached ones included), output_tokens, cached_input_tokens,
