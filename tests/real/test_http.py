@@ -65,7 +65,6 @@ def test_pipelined_requests_are_answered_in_order(limpid):
         if b'"first"' in request:
             s.sendall(chunked_head() + chunk(event("one")))
             assert second_sent.wait(5)
-            time.sleep(0.05)
             s.sendall(chunk(DONE) + b"0\r\n\r\n")
         else:
             s.sendall(reply(b'{"second":true}'))
