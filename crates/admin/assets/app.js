@@ -143,11 +143,11 @@ function showSources(total) {
 
 // ---- tiles -----------------------------------------------------------------------------------------------------------
 
-// The busiest two kinds of API, and how many exchanges are of others, so that what is told sums to the total.
+// The busiest two kinds of API, and how many more there are, so that what is told sums to the total.
 function endpoints({ total, by_endpoint }) {
   const busiest = Object.entries(by_endpoint).sort((a, b) => b[1] - a[1]).slice(0, 2);
   const others = total - busiest.reduce((n, [, count]) => n + count, 0);
-  return [...busiest.map(([name, n]) => `${whole(n)} ${name}`), others > 0 && `${whole(others)} others`].filter(Boolean).join(", ") || "none";
+  return [...busiest.map(([name, n]) => `${whole(n)} ${name}`), others > 0 && `${whole(others)} more`].filter(Boolean).join(", ") || "none";
 }
 
 function showTiles(total, about) {
@@ -158,7 +158,7 @@ function showTiles(total, about) {
     ["Requests", "Exchanges that ended in the window, per second", [rate(total.per_s), "/s"], `${whole(total.count)} exchanges`],
     ["Success", "Exchanges that ended ok, of all but those whose client left", [share(total.outcomes.ok, judged(total))], `${whole(failed(total))} failed, ${whole(total.outcomes.cancelled)} client left`],
     ["TTFT p50", GROUP_HEADS[4][1], [ms(ttft.p50)], `p95 ${ms(ttft.p95)}, of ${whole(ttft.count)} with a token`],
-    ["TPOT p50", GROUP_HEADS[7][1], [ms(tpot.p50)], `p95 ${ms(tpot.p95)}, of ${whole(tpot.count)} with two tokens or more`],
+    ["TPOT p50", GROUP_HEADS[7][1], [ms(tpot.p50)], `p95 ${ms(tpot.p95)}, of ${whole(tpot.count)} with two or more`],
     ["Output tokens", "Output tokens per second of the window, counted when their exchange ends", [rate(tokens.output.per_s), "tokens/s"], `${whole(usage.estimated)} estimated, ${whole(usage.absent)} without counts`],
     ["Price", `Sum of the known prices in the window${known(price.usd) ? `: $${price.usd}` : ""}`, [usd(price.usd)], price.unpriced ? `${whole(price.unpriced)} exchanges unpriced` : `over ${whole(price.priced)} exchanges`],
     ["Refusals", "Replies in which the model or a filter refused", [whole(refusals.certain), "certain"], `${whole(refusals.suspected)} suspected`],
