@@ -159,8 +159,8 @@ fn farewell(summary: &Summary, counts: &TrafficCounts, cancelled: u64) -> String
     out.push_str(&table::outcomes(&summary.total));
     let _ = writeln!(
         out,
-        "\nThe clients sent {}: {} read to the end, {} answered with an error, {} hung up, {} broken off, {} still \
-         running when the demo ended.\n\
+        "\nThe clients sent {}: {} read to the end, {} answered with an error, {} hung up, {} broken off,\n\
+         {} still running when the demo ended.\n\
          The backend noticed {cancelled} times that a client had gone, and stopped its work.",
         counts.sent,
         counts.finished,
