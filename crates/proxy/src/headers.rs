@@ -5,10 +5,11 @@
 //! among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
 //!
 //! `Transfer-Encoding: chunked` is hop-by-hop too, but hyper frames the next hop the same way where it can, so the
-//! field stays in its place on an HTTP/1.1 hop; hyper would add it anyway, at the end and in lower case.
+//! field stays in its place on an HTTP/1.1 hop; hyper would add it anyway, at the end and in lower case. A length beside
+//! it is taken off (RFC 9112 §6.3): two readers that disagree on where a message ends are how messages are smuggled.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{StatusCode, Version};
 use limpid_route::LIMPID_FIELDS;
@@ -16,9 +17,9 @@ use limpid_route::LIMPID_FIELDS;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// The request's fields as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own fields are read and
-/// gone.
-pub(crate) fn request(fields: &HeaderMap, host: &HeaderValue) -> HeaderMap {
+/// The request's fields, which came by `version`, as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own
+/// fields are read and gone.
+pub(crate) fn request(fields: &HeaderMap, version: Version, host: &HeaderValue) -> HeaderMap {
     let mut out = carry_over(fields, true, |name| LIMPID_FIELDS.contains(name));
     match out.get_mut(HOST) {
         Some(value) => *value = host.clone(),
@@ -26,7 +27,20 @@ pub(crate) fn request(fields: &HeaderMap, host: &HeaderValue) -> HeaderMap {
             out.insert(HOST, host.clone());
         }
     }
+    if version == Version::HTTP_2 {
+        join_cookies(&mut out);
+    }
     out
+}
+
+/// HTTP/2 may split cookies into several fields, of which HTTP/1.1 must make one again (RFC 9113 §8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let parts: Vec<_> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if parts.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&parts.join(&b"; "[..]))
+    {
+        fields.insert(COOKIE, joined);
+    }
 }
 
 /// The response's fields as they go to a client that speaks `version`.
@@ -43,7 +57,8 @@ fn carry_over(fields: &HeaderMap, keep_chunked: bool, own: impl Fn(&HeaderName) 
     for (name, value) in fields {
         let hop_by_hop = match *name {
             TRANSFER_ENCODING => !chunked,
-            CONTENT_LENGTH | HOST => false,
+            CONTENT_LENGTH => fields.contains_key(TRANSFER_ENCODING),
+            HOST => false,
             _ => is_hop_by_hop(name) || named.iter().any(|n| name.as_str().eq_ignore_ascii_case(n)),
         };
         if !hop_by_hop && !own(name) {
@@ -60,7 +75,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 fn is_plain_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     matches!((codings.next(), codings.next()), (Some(v), None) if v.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        && !fields.contains_key(CONTENT_LENGTH)
 }
 
 /// The names that `Connection` lists. Framing and `Host` are not for a sender to remove, whatever it lists.
@@ -100,7 +114,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("authorization", "Bearer k"),
         ]);
-        let out = request(&sent, &HeaderValue::from_static("up:1"));
+        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up:1"));
         assert_eq!(
             lines(&out),
             [
@@ -116,8 +130,23 @@ mod tests {
     #[test]
     fn connection_cannot_take_away_the_framing() {
         let sent = fields(&[("connection", "content-length, host"), ("content-length", "3"), ("host", "h")]);
-        let out = request(&sent, &HeaderValue::from_static("up"));
+        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"));
         assert_eq!(lines(&out), ["content-length: 3", "host: up"]);
+    }
+
+    #[test]
+    fn a_length_beside_chunked_goes() {
+        let sent = fields(&[("content-length", "3"), ("transfer-encoding", "chunked")]);
+        assert_eq!(lines(&response(&sent, StatusCode::OK, Version::HTTP_11)), ["transfer-encoding: chunked"]);
+        assert!(response(&sent, StatusCode::OK, Version::HTTP_2).is_empty());
+    }
+
+    #[test]
+    fn cookies_are_joined_only_if_http_2_may_have_split_them() {
+        let sent = fields(&[("cookie", "a=1"), ("cookie", "b=2"), ("host", "h")]);
+        let host = HeaderValue::from_static("up");
+        assert_eq!(lines(&request(&sent, Version::HTTP_2, &host)), ["cookie: a=1; b=2", "host: up"]);
+        assert_eq!(lines(&request(&sent, Version::HTTP_11, &host)), ["cookie: a=1", "cookie: b=2", "host: up"]);
     }
 
     #[test]

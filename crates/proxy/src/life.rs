@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use limpid_core::RelayFailure;
@@ -51,7 +51,7 @@ pub(crate) async fn live(shared: Arc<Shared>, request: Request<Incoming>) -> Res
 
 /// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
 fn arrive(shared: &Arc<Shared>, request: Request<Incoming>) -> (Exchange, Request<RequestBody>) {
-    let tap = RequestTap::new(shared.observe.enabled.then_some(shared.observe.request_bytes));
+    let tap = RequestTap::new(shared.looked_at);
     let (parts, body) = request.into_parts();
     let arrival = Arrival {
         endpoint: classify(&parts.method, parts.uri.path()),
@@ -73,6 +73,9 @@ async fn route(
     let mut subject = Subject { host: host.as_deref(), path: uri.path(), model: None };
     let facts =
         if shared.routes.needs_model(subject) { model_peek::peek(request.body_mut()).await } else { <_>::default() };
+    if request.body().tap().broken() {
+        return Err(RelayFailure::RequestBody);
+    }
     subject.model = facts.model.as_deref();
     let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));
     Ok((chosen.ok_or(RelayFailure::NoRoute)?, request))
@@ -84,8 +87,8 @@ fn for_upstream(upstream: &Upstream, request: Request<RequestBody>) -> Result<Re
     let asked = parts.uri.path_and_query().ok_or(RelayFailure::BadRequest)?;
     let path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
     parts.uri = Uri::from(path);
+    parts.headers = headers::request(&parts.headers, parts.version, upstream.target.host_field());
     parts.version = Version::HTTP_11;
-    parts.headers = headers::request(&parts.headers, upstream.target.host_field());
     Ok(Request::from_parts(parts, body))
 }
 
@@ -105,7 +108,8 @@ fn for_client(
     );
     parts.headers = headers::response(&parts.headers, parts.status, version);
     parts.version = version;
-    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone());
+    let keep_length = version < Version::HTTP_2 && parts.headers.contains_key(CONTENT_LENGTH);
+    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length);
     Response::from_parts(parts, ResponseBody::Relayed(body))
 }
 

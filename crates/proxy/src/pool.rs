@@ -6,6 +6,9 @@
 //! the server's FIN has arrived and the connection is known to be closed. A reply of announced length, as a short JSON
 //! one, frees its connection at once.
 //!
+//! An upstream may answer before it has read the whole request. Its connection is then still busy with the upload, and is
+//! not lent before that is over: who got it would wait for somebody else's client.
+//!
 //! The rest cannot be expressed in hyper-util's pool, which is why this one exists; connecting is still its connector's.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -48,7 +51,7 @@ impl Pool {
         pool
     }
 
-    /// The most recently used connection that is open and rested, if there is one.
+    /// The most recently used connection that is open, rested and has nothing left to send, if there is one.
     pub(crate) fn reuse(self: &Arc<Pool>) -> Option<Lease> {
         let now = self.clock.now();
         let mut idle = self.lock();
@@ -57,7 +60,7 @@ impl Pool {
             at -= 1;
             if idle[at].sender.is_closed() || now.since(idle[at].since) >= self.idle_timeout {
                 idle.remove(at).task.abort();
-            } else if idle[at].usable_from <= now {
+            } else if idle[at].usable_from <= now && idle[at].sender.is_ready() {
                 let found = idle.remove(at);
                 return Some(Lease::new(found.sender, found.task, self, true));
             }
@@ -163,8 +166,8 @@ impl Lease {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        // A connection just given back may need a turn of its task before it takes the next request; if it closes
-        // meanwhile, sending says so and gives the request back.
+        // A new connection needs a turn of its task before it takes a request; if it closes meanwhile, sending says so and
+        // gives the request back.
         let _closed = self.sender.ready().await;
         self.sender.try_send_request(request).await
     }

@@ -10,6 +10,10 @@
 //! **Endings.** `None` or a fulfilled length is the announced end; an error is passed on as an error, so that hyper
 //! breaks the client's connection off instead of ending it cleanly; being dropped before either is the client's leaving.
 //! hyper does not poll a body again whose length is fulfilled, so that is checked after every frame.
+//!
+//! **No body, but a length.** A 304 and the answer to a HEAD tell the length of what they do not carry, and 0 is a length
+//! too. hyper takes that field away or moves it if the body says beforehand that it is over, so over HTTP/1.1 such a body
+//! says nothing and ends when it is polled.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,15 +39,25 @@ pub(crate) struct RelayedBody {
     exchange: Exchange,
     lease: Option<Lease>,
     announced_length: bool,
+    /// See the module: it is over, and does not say so.
+    silent: bool,
     clock: Clock,
     handed_over: Option<Tick>,
 }
 
 impl RelayedBody {
-    pub(crate) fn new(upstream: Incoming, exchange: Exchange, lease: Lease, clock: Clock) -> RelayedBody {
+    /// `keep_length`: the head tells a length, which must reach the client as it is.
+    pub(crate) fn new(
+        upstream: Incoming,
+        exchange: Exchange,
+        lease: Lease,
+        clock: Clock,
+        keep_length: bool,
+    ) -> RelayedBody {
         let announced_length = upstream.size_hint().exact().is_some();
-        let mut body =
-            RelayedBody { upstream, exchange, lease: Some(lease), announced_length, clock, handed_over: None };
+        let silent = keep_length && upstream.is_end_stream();
+        let lease = Some(lease);
+        let mut body = RelayedBody { upstream, exchange, lease, announced_length, silent, clock, handed_over: None };
         body.end_if_complete();
         body
     }
@@ -99,11 +113,11 @@ impl Body for RelayedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upstream.is_end_stream()
+        !self.silent && self.upstream.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.upstream.size_hint()
+        if self.silent { SizeHint::default() } else { self.upstream.size_hint() }
     }
 }
 

@@ -34,7 +34,7 @@ pub struct UpstreamConfig {
 /// What the observer may look at.
 #[derive(Debug, Clone)]
 pub struct ObserveConfig {
-    /// Off: bodies pass unlooked at; records have no tokens.
+    /// Off: bodies pass unlooked at; records have no tokens. Requests are still looked at where a route asks for a model.
     pub enabled: bool,
     /// Bounds on the response's copy.
     pub limits: Limits,
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) observe: ObserveConfig,
+    /// How much of a request's body is looked at, bytes; `None`: it is only counted.
+    pub(crate) looked_at: Option<usize>,
     pub(crate) keys: KeyNames,
     pub(crate) settler: Settler,
     pub(crate) sink: Arc<dyn ExchangeSink>,
@@ -104,11 +106,25 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
         let ProxyConfig { server, upstreams, observe, keys, settler, sink, clock } = config;
+        let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
+        let looked_at = (observe.enabled || by_model).then_some(observe.request_bytes);
         let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()))?;
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
         let upstreams = upstreams.into_iter().map(|u| u.start(&connector, &clock)).collect();
         let aborting = AtomicBool::new(false);
-        Ok(Shared { server, routes, upstreams, observe, keys, settler, sink, clock, ids: Ids::new(), aborting })
+        Ok(Shared {
+            server,
+            routes,
+            upstreams,
+            observe,
+            looked_at,
+            keys,
+            settler,
+            sink,
+            clock,
+            ids: Ids::new(),
+            aborting,
+        })
     }
 
     pub(crate) fn abort(&self) {

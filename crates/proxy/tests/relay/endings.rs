@@ -1,0 +1,184 @@
+//! Upstreams that fail: the client is told so, an abort stays an abort, and the record names the cause.
+
+use limpid_core::{Category, Ending};
+use limpid_testkit::{RawServer, Reply, ReplyEnd, Step, request};
+use tokio::net::TcpListener;
+
+use crate::common::{
+    CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, Sponge, always, chunk, outcome, streaming, text, upstream,
+};
+
+/// What limpid answered must name the reason in the field and, in OpenAI's shape, in the body.
+fn assert_own(reply: &Reply, status: u16, kind: &str, reason: &str) {
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (status, Some(reason)), "{}", text(&reply.raw));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let error = &body["error"];
+    assert_eq!((&error["type"], &error["code"], &error["param"]), (&kind.into(), &reason.into(), &().into()));
+    assert!(error["message"].as_str().unwrap().starts_with("limpid: "));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_breaks_off_for_the_client() {
+    let length = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 5000\r\n\r\n";
+    let cuts: [(&str, Vec<u8>, Step); 6] = [
+        ("in a chunk", [SSE_HEAD, &chunk(EVENT), b"fff\r\ndata: {"].concat(), Step::Close),
+        ("between chunks", [SSE_HEAD, &chunk(EVENT)].concat(), Step::Close),
+        ("in a chunk's size", [SSE_HEAD, &chunk(EVENT), b"1f"].concat(), Step::Close),
+        ("a bad chunk size", [SSE_HEAD, &chunk(EVENT), b"zz\r\n"].concat(), Step::Close),
+        ("short of the length", [length, EVENT].concat(), Step::Close),
+        ("after the end marker", [SSE_HEAD, &chunk(EVENT), &chunk(DONE)].concat(), Step::Close),
+    ];
+    for (case, bytes, last) in cuts {
+        let server = RawServer::start(vec![Step::ReadRequest, Step::send(&bytes), last]).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let got = rig.ask(&streaming()).await;
+        assert!(matches!(got.end, ReplyEnd::Eof | ReplyEnd::Reset), "{case}: {:?}", got.end);
+        assert!(!got.raw.ends_with(LAST_CHUNK), "{case}");
+        // What came before the cut is the client's, also if both came at once.
+        assert!(got.body.starts_with(EVENT), "{case}: {}", text(&got.raw));
+        let record = rig.record().await;
+        assert_eq!(outcome(&record), (Category::StreamError, "cut_off", Ending::UpstreamError), "{case}");
+        assert_eq!((record.status, record.token_events), (Some(200), Some(1)), "{case}");
+        assert!(!record.answered_by_limpid);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_in_mid_body_is_an_abort_too() {
+    let script = vec![Step::ReadRequest, Step::send([SSE_HEAD, &chunk(EVENT)].concat()), Step::ReadHead, Step::Reset];
+    let server = RawServer::start(script).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut client = rig.client().await;
+    client.send(&streaming()).await.unwrap();
+    client.read_until(&chunk(EVENT), SOON).await.unwrap();
+    drop(server);
+    let rest = client.read_to_end(SOON).await;
+    assert!(rest.is_err() || rest.is_ok_and(|r| r.is_empty()), "no final chunk");
+    let record = rig.record().await;
+    assert_eq!(outcome(&record), (Category::StreamError, "cut_off", Ending::UpstreamError));
+}
+
+#[tokio::test]
+async fn a_cut_of_a_large_body_loses_nothing_that_came() {
+    let body = vec![b'x'; 300_000];
+    let bytes = [b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n", &body[..]].concat();
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(bytes)]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let got = rig.ask(&request("GET", "/", &[], b"")).await;
+    assert_eq!((got.end, got.body.len()), (ReplyEnd::Eof, body.len()));
+    assert_eq!(rig.record().await.bytes.response, 300_000);
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_bad_response() {
+    for junk in [&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..], b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 abc\r\n\r\n"] {
+        let server = RawServer::start(vec![Step::ReadRequest, Step::send(junk), Step::ReadToEnd]).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        assert_own(&rig.ask(&streaming()).await, 502, "limpid_network", "bad_response");
+        let record = rig.record().await;
+        assert_eq!(outcome(&record), (Category::Network, "bad_response", Ending::UpstreamError));
+        assert_eq!((record.attempts, record.answered_by_limpid, record.status), (1, true, Some(502)));
+        assert!(record.stream, "a stream was asked for");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_before_a_head_is_asked_once() {
+    for last in [Step::Close, Step::Reset, Step::send("HTTP/1.1 200 OK\r\nContent-Le")] {
+        let server = RawServer::start(vec![Step::ReadRequest, last]).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        assert_own(&rig.ask(&streaming()).await, 502, "limpid_network", "reset_before_headers");
+        let record = rig.record().await;
+        assert_eq!(outcome(&record), (Category::Network, "reset_before_headers", Ending::UpstreamError));
+        assert_eq!((record.attempts, server.requests().len()), (1, 1));
+        assert_eq!((record.timeline.headers, record.timeline.ttft()), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_is_told_in_the_apis_own_shape() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for (url, reason) in [(format!("http://{closed}"), "connect_refused"), ("http://no.such.invalid".into(), "dns")] {
+        let rig = Rig::with(vec![upstream("down", &url)], |_| {}).await;
+        assert_own(&rig.ask(&streaming()).await, 502, "limpid_network", reason);
+        let got = rig.ask(&request("POST", "/v1/messages", &[], br#"{"model":"m"}"#)).await;
+        assert_eq!((got.status, got.header("x-limpid-error")), (502, Some(reason)));
+        let body: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+        assert_eq!((&body["type"], &body["error"]["type"]), (&"error".into(), &"limpid_network".into()));
+        assert!(body["error"]["message"].as_str().unwrap().contains("'down'"));
+        for record in rig.records(2).await {
+            assert_eq!(outcome(&record), (Category::Network, reason, Ending::UpstreamError));
+            assert_eq!((record.attempts, record.timeline.sent), (0, None), "it never was sent");
+        }
+    }
+}
+
+#[tokio::test]
+async fn limpids_own_answer_leaves_the_clients_connection_open() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let rig = Rig::to(closed).await;
+    let mut client = rig.client().await;
+    for _ in 0..3 {
+        client.send(&streaming()).await.unwrap();
+        assert_own(&client.read_reply(SOON).await, 502, "limpid_network", "connect_refused");
+    }
+    assert_eq!(rig.records(3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_has_no_path_is_refused() {
+    let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let got = rig.ask(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n").await;
+    assert_own(&got, 400, "limpid_rejected", "bad_request");
+    assert_eq!(outcome(&rig.record().await), (Category::Rejected, "bad_request", Ending::End));
+    assert!(server.seen().is_empty());
+}
+
+/// A server that refuses an upload early answers before it has read it, and its answer is the one that counts.
+#[tokio::test]
+async fn an_answer_before_the_upload_is_over_is_passed_on() {
+    let answer = "HTTP/1.1 413 Too Large\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nbig";
+    let server = RawServer::start(vec![Step::ReadHead, Step::send(answer), Step::ReadToEnd]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", CHAT, &[("Content-Length", "1000000")], b"")).await.unwrap();
+    client.send(&[b' '; 1000]).await.unwrap();
+    let got = client.read_reply(SOON).await;
+    assert_eq!((got.status, got.text().as_str()), (413, "big"));
+    assert_eq!(outcome(&rig.record().await), (Category::ClientRequest, "too_large", Ending::End));
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_its_upload_off_leaves_one_record() {
+    let mut upstream = Sponge::start(usize::MAX).await;
+    let rig = Rig::to(upstream.addr).await;
+    let mut client = rig.client().await;
+    client
+        .send(&request("POST", CHAT, &[("Transfer-Encoding", "chunked")], &chunk(b"{\"model\":\"m\",")))
+        .await
+        .unwrap();
+    upstream.until(|got| got.ends_with(&chunk(b"{\"model\":\"m\","))).await;
+    drop(client);
+    let record = rig.record().await;
+    // Two of hyper's tasks notice it, whichever is first: the one says that the client left, the other that its body broke.
+    assert!(matches!(record.outcome.category, Category::Cancelled | Category::ClientRequest), "{:?}", record.outcome);
+    assert_eq!(record.model.requested.as_deref(), Some("m"));
+}
+
+#[tokio::test]
+async fn a_malformed_upload_is_the_clients_fault() {
+    let mut upstream = Sponge::start(usize::MAX).await;
+    let rig = Rig::to(upstream.addr).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", CHAT, &[("Transfer-Encoding", "chunked")], b"3\r\nabc\r\n")).await.unwrap();
+    upstream.until(|got| got.ends_with(b"3\r\nabc\r\n")).await;
+    client.send(b"zz\r\n").await.unwrap();
+    let got = client.read_reply(SOON).await;
+    assert!(matches!((got.status, got.end), (400, ReplyEnd::Complete) | (0, _)), "{:?}", (got.status, got.end));
+    let record = rig.record().await;
+    assert_eq!(record.outcome.category, Category::ClientRequest, "{:?}", record.outcome);
+    let upstream_got = upstream.until(|_| true).await;
+    assert!(!upstream_got.ends_with(LAST_CHUNK), "the upstream must not take it for whole");
+}

@@ -1,0 +1,20 @@
+//! The relay from outside: a proxy between plain sockets that send and keep exact bytes.
+//!
+//! One binary, one module a subject: the proxy is linked once. No sleep decides a result; the time limits are there to
+//! end a test that has failed.
+
+#![expect(clippy::unwrap_used, reason = "the helpers beside the tests are tests too: a failed unwrap is a failed test")]
+
+mod any_bytes;
+mod cancel;
+mod common;
+mod draining;
+mod endings;
+mod http2;
+mod keep_alive;
+mod numbers;
+mod observer;
+mod private;
+mod routing;
+mod streaming;
+mod transparency;
