@@ -11,6 +11,9 @@
 //! breaks the client's connection off instead of ending it cleanly; being dropped before either is the client's leaving.
 //! hyper does not poll a body again whose length is fulfilled, so that is checked after every frame.
 //!
+//! **Cuts.** hyper drops what it has not written yet when a body fails. So an error that comes right behind a frame, or
+//! right behind the head, is held back for one poll that has nothing: then hyper writes first.
+//!
 //! **No body, but a length.** A 304 and the answer to a HEAD tell the length of what they do not carry, and 0 is a length
 //! too. hyper takes that field away or moves it if the body says beforehand that it is over, so over HTTP/1.1 such a body
 //! says nothing and ends when it is polled.
@@ -43,6 +46,10 @@ pub(crate) struct RelayedBody {
     silent: bool,
     clock: Clock,
     handed_over: Option<Tick>,
+    /// hyper has the head or a frame that it may not have written yet.
+    unwritten: bool,
+    /// An error that waits for that.
+    held_back: Option<hyper::Error>,
 }
 
 impl RelayedBody {
@@ -56,8 +63,17 @@ impl RelayedBody {
     ) -> RelayedBody {
         let announced_length = upstream.size_hint().exact().is_some();
         let silent = keep_length && upstream.is_end_stream();
-        let lease = Some(lease);
-        let mut body = RelayedBody { upstream, exchange, lease, announced_length, silent, clock, handed_over: None };
+        let mut body = RelayedBody {
+            upstream,
+            exchange,
+            lease: Some(lease),
+            announced_length,
+            silent,
+            clock,
+            handed_over: None,
+            unwritten: true,
+            held_back: None,
+        };
         body.end_if_complete();
         body
     }
@@ -76,6 +92,27 @@ impl RelayedBody {
         self.exchange.finish(Ending::End);
     }
 
+    /// What comes next from upstream; see the module for what an error waits for.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = match self.held_back.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => Pin::new(&mut self.upstream).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Err(error))) if std::mem::take(&mut self.unwritten) => {
+                self.held_back = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => {
+                self.handed_over = None;
+                self.unwritten = false;
+                Poll::Pending
+            }
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+
     fn saw(&mut self, frame: &Frame<Bytes>) {
         let at = self.clock.now();
         let waited = self.handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then));
@@ -91,13 +128,10 @@ impl Body for RelayedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.upstream).poll_frame(cx);
-        if polled.is_pending() {
-            this.handed_over = None;
-        }
-        let polled = ready!(polled);
+        let polled = ready!(this.poll_upstream(cx));
         match &polled {
             Some(Ok(frame)) => {
+                this.unwritten = true;
                 this.saw(frame);
                 this.end_if_complete();
             }
