@@ -57,6 +57,11 @@ impl GapHistogram {
         self.counts.iter().map(|c| u64::from(*c)).sum()
     }
 
+    /// All gaps together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sums_ns.iter().fold(0, |all, ns| all.saturating_add(*ns)))
+    }
+
     /// The filled buckets: how many gaps, and their mean. The mean lies in the same bucket.
     pub fn buckets(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
         self.counts
@@ -79,7 +84,7 @@ mod tests {
         h.record(Duration::from_secs(100));
         let got: Vec<_> = h.buckets().collect();
         assert_eq!(got, [(2, Duration::from_millis(8)), (1, Duration::from_secs(100))]);
-        assert_eq!(h.count(), 3);
+        assert_eq!((h.count(), h.sum()), (3, Duration::from_millis(100_016)));
     }
 
     #[test]

@@ -216,6 +216,8 @@ mod tests {
     }
 
     fn well_known() -> ExchangeRecord {
+        let mut gaps = crate::GapHistogram::default();
+        gaps.record(Duration::from_micros(980_200));
         let upstream = UpstreamInfo {
             name: "vllm-a".into(),
             provider: "vllm".into(),
@@ -243,6 +245,7 @@ mod tests {
                 marks,
                 ended: ms(1012.4),
                 stall: Some(Duration::from_micros(14_200)),
+                gaps,
                 reader_lag: Some(Duration::from_micros(300)),
                 ..Timeline::default()
             },

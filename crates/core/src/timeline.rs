@@ -83,7 +83,8 @@ impl Timeline {
         Some(before.saturating_sub(self.queue().unwrap_or_default()).saturating_sub(self.connect.unwrap_or_default()))
     }
 
-    /// Time per output token: `(last_token − first_token) / (streamed_tokens − first_tokens)`.
+    /// Time per output token: `(last_token − first_token) / (streamed_tokens − first_tokens)`, a slow reader's part taken
+    /// off.
     ///
     /// `streamed_tokens` are the output tokens less hidden reasoning, `first_tokens` those in the first token event.
     /// Absent where the divisor is below 1.
@@ -92,9 +93,10 @@ impl Timeline {
         Some(Duration::from_secs_f64(self.generating()?.as_secs_f64() / divisor as f64))
     }
 
-    /// `last_token − first_token`.
+    /// `last_token − first_token`, less what frames between them waited for the client: that is, the sum of the gaps.
+    /// Absent without a second token event.
     pub fn generating(&self) -> Option<Duration> {
-        Some(self.marks.last_token?.since(self.marks.first_token?))
+        (self.gaps.count() > 0).then(|| self.gaps.sum())
     }
 
     fn since_arrival(&self, mark: Option<Tick>) -> Option<Duration> {

@@ -18,7 +18,7 @@ use limpid_core::{
 use limpid_observe::{ResponseHead, ResponseObserver};
 use limpid_settle::Unsettled;
 
-use crate::request_body::RequestTap;
+use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
 
 /// Bodies larger than this are parsed on a thread that serves no connection; 64 KiB take about 50 µs.
@@ -128,16 +128,19 @@ impl Exchange {
         (open.map_or(Endpoint::Other, |o| o.arrival.endpoint), upstream)
     }
 
-    /// limpid itself answers, with `status`, because of `failure`; the exchange is over.
+    /// limpid itself answers, with `status`, because of `failure`; the exchange is over. A client that left in its own
+    /// request's body gets no answer.
     pub(crate) fn answered_by_limpid(mut self, status: u16, failure: RelayFailure) {
         if let Some(open) = &mut self.0 {
+            if failure == RelayFailure::RequestBody && open.tap.broken() == Some(Broken::Gone) {
+                return;
+            }
             open.status = Some(status);
             open.answered_by_limpid = true;
             open.failure = Some(failure);
-            let ending = if open.attempts > 0 || failure.category() == Category::Network {
-                Ending::UpstreamError
-            } else {
-                Ending::End
+            let ending = match failure.category() {
+                Category::Network | Category::Timeout => Ending::UpstreamError,
+                _ => Ending::End,
             };
             self.finish(ending);
         }
@@ -218,7 +221,7 @@ impl Open {
             attempts: self.attempts,
             bytes: ByteCounts { request: tap.bytes(), response: self.response_bytes },
             ending,
-            failure: self.failure.or(tap.broken().then_some(RelayFailure::RequestBody)),
+            failure: self.failure.or((tap.broken() == Some(Broken::Malformed)).then_some(RelayFailure::RequestBody)),
             labelled_stream: self.labelled_stream,
             answered: timeline.headers.is_some(),
             timeline,

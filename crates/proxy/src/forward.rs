@@ -48,7 +48,7 @@ pub(crate) async fn forward(
             _ => {
                 let error = failed.into_error();
                 tracing::warn!(upstream = &*upstream.info.name, error = chain(&error), "no response head");
-                return Err(if tap.broken() { RelayFailure::RequestBody } else { classify(&error) });
+                return Err(if tap.broken().is_some() { RelayFailure::RequestBody } else { classify(&error) });
             }
         }
     }

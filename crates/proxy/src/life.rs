@@ -73,7 +73,7 @@ async fn route(
     let mut subject = Subject { host: host.as_deref(), path: uri.path(), model: None };
     let facts =
         if shared.routes.needs_model(subject) { model_peek::peek(request.body_mut()).await } else { <_>::default() };
-    if request.body().tap().broken() {
+    if request.body().tap().broken().is_some() {
         return Err(RelayFailure::RequestBody);
     }
     subject.model = facts.model.as_deref();

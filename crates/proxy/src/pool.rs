@@ -22,6 +22,7 @@ use limpid_core::{Clock, RelayFailure, Tick};
 use tokio::task::AbortHandle;
 
 use crate::connect::{Connect, Connection, chain};
+use crate::headers::MAX_FIELDS;
 use crate::request_body::RequestBody;
 
 /// How long a connection rests after a reply whose length was not announced.
@@ -120,7 +121,9 @@ async fn handshake<T>(io: T) -> Result<(SendRequest<RequestBody>, AbortHandle), 
 where
     T: Read + Write + Unpin + Send + 'static,
 {
-    let (sender, connection) = Builder::new().preserve_header_case(true).handshake(io).await.map_err(|error| {
+    let mut builder = Builder::new();
+    builder.preserve_header_case(true).max_headers(MAX_FIELDS);
+    let (sender, connection) = builder.handshake(io).await.map_err(|error| {
         tracing::warn!(error = chain(&error), "HTTP handshake failed");
         RelayFailure::Connect
     })?;

@@ -5,6 +5,8 @@
 //! never by two at a time for longer than a scan of at most 64 KiB; the response's path has no lock at all.
 
 use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,16 @@ pub(crate) struct RequestTap {
     observer: Option<Mutex<RequestObserver>>,
     bytes: AtomicU64,
     broken: AtomicBool,
+    malformed: AtomicBool,
+}
+
+/// How a request's body broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The client left.
+    Gone,
+    /// Its framing is no HTTP.
+    Malformed,
 }
 
 impl RequestTap {
@@ -29,6 +41,7 @@ impl RequestTap {
             observer: limit.map(|limit| Mutex::new(RequestObserver::new(limit))),
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),
+            malformed: AtomicBool::new(false),
         })
     }
 
@@ -44,9 +57,15 @@ impl RequestTap {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the client's body broke off.
-    pub(crate) fn broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+    /// Whether and how the client's body broke off.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        let how = if self.malformed.load(Ordering::Relaxed) { Broken::Malformed } else { Broken::Gone };
+        self.broken.load(Ordering::Acquire).then_some(how)
+    }
+
+    fn broke(&self, error: &hyper::Error) {
+        self.malformed.store(is_malformed(error), Ordering::Relaxed);
+        self.broken.store(true, Ordering::Release);
     }
 
     /// What the body says, as far as it was seen.
@@ -62,6 +81,18 @@ impl RequestTap {
     fn with<T>(&self, look: impl FnOnce(&RequestObserver) -> T) -> Option<T> {
         Some(look(&self.observer.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+}
+
+/// hyper tells framing that it cannot read as invalid input or data; all other errors are a connection that is gone.
+fn is_malformed(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A request's body. What was read ahead to find the model comes first.
@@ -94,7 +125,7 @@ impl RequestBody {
         match frame.as_ref().map(Frame::data_ref) {
             Ok(Some(data)) => self.tap.saw(data),
             Ok(None) => {}
-            Err(_) => self.tap.broken.store(true, Ordering::Relaxed),
+            Err(error) => self.tap.broke(error),
         }
     }
 }

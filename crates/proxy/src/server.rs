@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::connect::{TrustError, chain};
+use crate::headers::MAX_FIELDS;
 use crate::life;
 use crate::shared::{ProxyConfig, ServerConfig, Shared};
 
@@ -95,6 +96,7 @@ fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
         .preserve_header_case(true)
+        .max_headers(MAX_FIELDS)
         .auto_date_header(false)
         .max_buf_size(config.max_head_bytes.max(8 * 1024));
     builder

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Clock, Ending, Endpoint, ExchangeRecord, ModelNames, Outcome, PicoUsd, Price,
-    PriceSource, RecordConsumer, Refusal, RequestFacts, Source, StreamMarks, Tick, Timeline, UpstreamInfo, Usage,
+    ByteCounts, Caller, Category, Clock, Ending, Endpoint, ExchangeRecord, GapHistogram, ModelNames, Outcome, PicoUsd,
+    Price, PriceSource, RecordConsumer, Refusal, RequestFacts, Source, StreamMarks, Tick, Timeline, UpstreamInfo,
+    Usage,
 };
 
 use crate::{Filters, Insight, InsightConfig, InsightConsumer, Summary, SummaryQuery};
@@ -92,6 +93,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         timeline: Timeline {
             sent: Some(ms(1)),
             marks: StreamMarks { first_token: Some(ms(20)), last_token: Some(ms(120)), ..StreamMarks::default() },
+            gaps: gaps_of_100_ms(),
             ended: ms(120),
             ..Timeline::default()
         },
@@ -115,6 +117,12 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         bytes: ByteCounts::default(),
         observer_fault: None,
     }
+}
+
+fn gaps_of_100_ms() -> GapHistogram {
+    let mut gaps = GapHistogram::default();
+    (0..10).for_each(|_| gaps.record(Duration::from_millis(10)));
+    gaps
 }
 
 /// The same with another time to first token.

@@ -162,8 +162,8 @@ async fn a_client_that_breaks_its_upload_off_leaves_one_record() {
     upstream.until(|got| got.ends_with(&chunk(b"{\"model\":\"m\","))).await;
     drop(client);
     let record = rig.record().await;
-    // Two of hyper's tasks notice it, whichever is first: the one says that the client left, the other that its body broke.
-    assert!(matches!(record.outcome.category, Category::Cancelled | Category::ClientRequest), "{:?}", record.outcome);
+    assert_eq!(outcome(&record), (Category::Cancelled, "client_gone", Ending::ClientGone));
+    assert_eq!(record.status, None);
     assert_eq!(record.model.requested.as_deref(), Some("m"));
 }
 
@@ -178,7 +178,82 @@ async fn a_malformed_upload_is_the_clients_fault() {
     let got = client.read_reply(SOON).await;
     assert!(matches!((got.status, got.end), (400, ReplyEnd::Complete) | (0, _)), "{:?}", (got.status, got.end));
     let record = rig.record().await;
-    assert_eq!(record.outcome.category, Category::ClientRequest, "{:?}", record.outcome);
+    assert_eq!((record.outcome.category, &*record.outcome.reason), (Category::ClientRequest, "request_body"));
     let upstream_got = upstream.until(|_| true).await;
     assert!(!upstream_got.ends_with(LAST_CHUNK), "the upstream must not take it for whole");
+}
+
+/// The same cut while other threads run: the head and the event wait in hyper's buffer when the error comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_right_before_a_cut_is_never_lost() {
+    let cut = [SSE_HEAD, &chunk(EVENT)].concat();
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(&cut)]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut lost = 0;
+    for _ in 0..300 {
+        let got = rig.ask(&streaming()).await;
+        assert!(matches!(got.end, ReplyEnd::Eof | ReplyEnd::Reset));
+        lost += usize::from(got.body != EVENT);
+    }
+    assert_eq!(lost, 0);
+    assert!(rig.records(300).await.iter().all(|r| outcome(r).1 == "cut_off"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_right_behind_the_head_leaves_the_head() {
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(SSE_HEAD)]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    for _ in 0..300 {
+        let got = rig.ask(&streaming()).await;
+        assert_eq!((got.status, got.body.len(), got.end), (200, 0, ReplyEnd::Eof));
+    }
+    assert!(rig.records(300).await.iter().all(|r| outcome(r).1 == "cut_off"));
+}
+
+/// HTTP/1.0 has no chunks: a body without a length ends with its connection, whether it is whole or cut. The record knows.
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_what_came_before_a_cut() {
+    let cut = [SSE_HEAD, &chunk(EVENT)].concat();
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(&cut)]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut client = rig.client().await;
+    client.send(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+    assert!(client.read_to_end(SOON).await.unwrap().ends_with(EVENT));
+    assert_eq!(outcome(&rig.record().await), (Category::StreamError, "cut_off", Ending::UpstreamError));
+}
+
+/// hyper's own limit of 100 is raised to 512.
+#[tokio::test]
+async fn five_hundred_fields_pass_and_more_do_not() {
+    for (count, statuses) in [(98, (200, 200)), (500, (200, 200)), (513, (502, 431))] {
+        let fields = (0..count).fold(String::new(), |all, n| format!("{all}X-Field-{n}: {n}\r\n"));
+        let reply = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+        let server = RawServer::start(always(&reply)).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let answered = rig.ask(&request("GET", "/", &[], b"")).await;
+        let asked = rig.ask(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes()).await;
+        assert_eq!((answered.status, asked.status), statuses, "{count}");
+        if count < 512 {
+            assert_eq!(text(&answered.raw), text(reply.as_bytes()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn heads_that_never_end_are_cut_and_are_no_exchanges() {
+    let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await.unwrap();
+    let rig = Rig::with(vec![upstream("only", &server.url())], |config| {
+        config.server.header_timeout = std::time::Duration::from_millis(50);
+        config.server.max_head_bytes = 16 << 10;
+    })
+    .await;
+    let mut slow = rig.client().await;
+    slow.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Half").await.unwrap();
+    assert_eq!(slow.read_to_end(SOON).await.unwrap(), b"", "closed without a word");
+    let big = "x".repeat(20 << 10);
+    let got = rig.ask(&request("GET", "/", &[("X-Big", &big)], b"")).await;
+    assert_eq!(got.status, 431);
+    let big = "x".repeat(10 << 10);
+    assert_eq!(rig.ask(&request("GET", "/", &[("X-Big", &big)], b"")).await.status, 200);
+    assert_eq!(rig.sink.started_count(), 1);
 }

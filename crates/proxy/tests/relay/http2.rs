@@ -169,7 +169,8 @@ async fn an_abort_of_the_upstream_resets_the_stream() {
     let server = RawServer::start(script).await.unwrap();
     let rig = Rig::to(server.addr()).await;
     let mut sender = connect(&rig).await;
-    let response = timeout(SOON, sender.send_request(post("{}"))).await.unwrap().unwrap();
+    let mut response = timeout(SOON, sender.send_request(post("{}"))).await.unwrap().unwrap();
+    assert_eq!(data(&mut response).await.unwrap(), EVENT, "what came before the cut");
     assert!(timeout(SOON, response.into_body().collect()).await.unwrap().is_err());
     assert_eq!(outcome(&rig.record().await), (Category::StreamError, "cut_off", Ending::UpstreamError));
 }
@@ -190,6 +191,16 @@ async fn an_upload_of_unknown_length_is_chunked_upstream() {
     sponge.until(|got| got.ends_with(LAST_CHUNK)).await;
     asking.abort();
     assert_eq!(rig.record().await.model.requested.as_deref(), Some("m"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_by_the_drain() {
+    let server = RawServer::start(always("HTTP/1.1 204 No Content\r\n\r\n")).await.unwrap();
+    let mut rig = Rig::to(server.addr()).await;
+    let mut sender = connect(&rig).await;
+    assert_eq!(timeout(SOON, sender.send_request(post("{}"))).await.unwrap().unwrap().status(), 204);
+    assert_eq!(timeout(SOON, rig.drain()).await.unwrap().unwrap().broken_off, 0);
+    assert!(timeout(SOON, sender.send_request(post("{}"))).await.unwrap().is_err());
 }
 
 #[tokio::test]
