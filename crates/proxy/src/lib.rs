@@ -1,6 +1,6 @@
 //! The relay: the only room that touches a client's bytes.
 //!
-//! Read [`life`] first: it is the life of a request on one page, one call a stage. The other modules are the stages:
+//! Read `life` first: it is the life of a request on one page, one call a stage. The other modules are the stages:
 //!
 //! | module | stage |
 //! |---|---|
