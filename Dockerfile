@@ -1,11 +1,10 @@
 # limpid in a small image that runs as nobody.
 #
 #   docker build -t limpid .
-#   docker run --rm -p 4800:4800 -p 4801:4801 limpid --upstream http://host.docker.internal:8000 \
-#       --listen 0.0.0.0:4800 --admin 0.0.0.0:4801
+#   docker run --rm -p 4800:4800 -p 4801:4801 limpid --upstream http://host.docker.internal:8000
 #
-# Inside a container the listeners must not be on loopback, hence the two flags (or LIMPID_SERVER__LISTEN and
-# LIMPID_ADMIN__LISTEN). Publish the admin port to those who may see the numbers.
+# Inside a container the listeners must not be on loopback: the two variables below put them on all interfaces. Publish
+# the admin port to those who may see the numbers.
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src

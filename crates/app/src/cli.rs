@@ -117,10 +117,10 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
     /// Where clients connect [default: 127.0.0.1:4800].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where health, metrics, API and dashboard are [default: 127.0.0.1:4801].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub admin: Option<SocketAddr>,
     /// Append one JSON line for each finished exchange to FILE; `-` is standard output.
     #[arg(long, value_name = "FILE|-")]
@@ -145,10 +145,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
     /// Where clients could connect [default: 127.0.0.1:4800].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where the dashboard is [default: 127.0.0.1:4801].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub admin: Option<SocketAddr>,
     /// Open the dashboard in the browser.
     #[arg(long)]
@@ -159,7 +159,7 @@ pub struct DemoArgs {
 #[derive(Debug, Clone, Args)]
 pub struct SimArgs {
     /// Where it listens.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4802")]
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:4802")]
     pub listen: SocketAddr,
     /// From the request to the first token [default: 50ms].
     #[arg(long, value_name = "TIME")]
@@ -302,6 +302,11 @@ impl Output {
         let _ = std::io::stderr().lock().write_all(self.stderr.as_bytes());
         ExitCode::from(self.code)
     }
+}
+
+/// A name could stand for several addresses, so only numbers name a listener.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:4800")
 }
 
 fn endpoints() -> impl TypedValueParser<Value = Endpoint> {

@@ -8,20 +8,8 @@ use limpid_insight::{Counts, Dimension, Latency, Summary};
 /// One row a model, and the total.
 pub(crate) fn models(summary: &Summary) -> String {
     let mut rows = vec![
-        [
-            "model",
-            "count",
-            "failed",
-            "TTFT p50",
-            "p95",
-            "p99",
-            "TPOT p50",
-            "stall p95",
-            "in tokens",
-            "out tokens",
-            "USD",
-        ]
-        .map(str::to_owned),
+        ["model", "count", "failed", "TTFT", "p95", "p99", "TPOT", "stall", "tokens in", "out", "USD"]
+            .map(str::to_owned),
     ];
     for group in &summary.groups {
         let name = group.by.get(&Dimension::Model).cloned().flatten();
@@ -29,7 +17,8 @@ pub(crate) fn models(summary: &Summary) -> String {
     }
     rows.push(row("all", &summary.total));
     let seconds = summary.window.seconds;
-    format!("\nThe last {seconds:.0} s, by model; times in ms\n\n{}", align(&rows))
+    let caption = "times in ms: TTFT at p50, p95 and p99, TPOT at p50, stall at p95";
+    format!("\nThe last {seconds:.0} s, by model; {caption}\n\n{}", align(&rows))
 }
 
 fn row(name: &str, c: &Counts) -> [String; 11] {
@@ -47,8 +36,14 @@ fn row(name: &str, c: &Counts) -> [String; 11] {
         at(Latency::Stall, |q| q.p95, 0),
         c.tokens.input.sum.map_or_else(dash, |n| n.to_string()),
         c.tokens.output.sum.map_or_else(dash, |n| n.to_string()),
-        c.price.usd.map_or_else(dash, |usd| format!("{:.4}", usd.as_usd())),
+        c.price.usd.map_or_else(dash, |usd| dollars(usd.as_usd())),
     ]
+}
+
+/// Cents and what is below them, to two significant digits.
+fn dollars(usd: f64) -> String {
+    let digits = (2..12).find(|d| usd * 10f64.powi(*d) >= 10.0).unwrap_or(2);
+    format!("{usd:.*}", usize::try_from(digits).unwrap_or(2))
 }
 
 fn dash() -> String {

@@ -15,7 +15,7 @@ pub enum Origin {
     File {
         /// The file as it was named.
         file: Arc<str>,
-        /// The line of the key.
+        /// The line of the key; 0 for the file as a whole.
         line: usize,
     },
     /// An environment variable, `LIMPID_…` or `OTEL_…`.
@@ -30,6 +30,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::File { file, line: 0 } => f.write_str(file),
             Origin::File { file, line } => write!(f, "{file}:{line}"),
             Origin::Env(name) => f.write_str(name),
             Origin::Flag(name) => f.write_str(name),

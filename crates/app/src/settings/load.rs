@@ -68,7 +68,7 @@ impl Sources {
             Err(e) => {
                 let file = Arc::from(path.to_string_lossy());
                 return Err(Faults(vec![Fault {
-                    at: Origin::File { file, line: 1 },
+                    at: Origin::File { file, line: 0 },
                     what: "the settings file cannot be read".to_owned(),
                     why: e.to_string(),
                     mend: "name a readable file with --config".to_owned(),

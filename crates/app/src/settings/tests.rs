@@ -380,5 +380,5 @@ fn standard_variables_that_limpid_cannot_use_are_warnings() {
 fn a_file_that_was_named_must_be_there() {
     let missing = std::env::temp_dir().join("limpid-no-such-file.toml");
     let faults = Sources::gather(Some(&missing), Env::new(), Flags::default()).unwrap_err();
-    assert!(faults.to_string().contains("limpid-no-such-file.toml:1: the settings file cannot be read"), "{faults}");
+    assert!(faults.to_string().contains("limpid-no-such-file.toml: the settings file cannot be read"), "{faults}");
 }

@@ -1,7 +1,7 @@
 //! OpenAI's Responses.
 //!
-//! Every event has a `sequence_number`. Reasoning is an item of its own with a summary
-//! (`response.reasoning_summary_text.delta`). The terminal event carries the whole response with its usage:
+//! Every event has a `sequence_number`. Reasoning is an item of its own, streamed as vLLM 0.32 does
+//! (`response.reasoning_text.delta`). The terminal event carries the whole response with its usage:
 //! `response.completed`, or `response.incomplete` with a reason. An error inside the stream is the flat `error` event.
 //! There is no `[DONE]`.
 
@@ -77,12 +77,12 @@ fn items(reply: &Reply) -> Vec<Value> {
 }
 
 fn reasoning_item(reply: &Reply, whole: bool) -> Value {
-    let summary = if whole { json!([summary_part(&reply.reasoning_text())]) } else { json!([]) };
-    json!({"id": format!("rs_sim{:08x}", reply.id), "type": "reasoning", "summary": summary})
+    let content = if whole { json!([reasoning_part(&reply.reasoning_text())]) } else { json!([]) };
+    json!({"id": format!("rs_sim{:08x}", reply.id), "type": "reasoning", "summary": [], "content": content})
 }
 
-fn summary_part(text: &str) -> Value {
-    json!({"type": "summary_text", "text": text})
+fn reasoning_part(text: &str) -> Value {
+    json!({"type": "reasoning_text", "text": text})
 }
 
 fn output_item(reply: &Reply, whole: bool) -> Value {
@@ -115,20 +115,20 @@ fn item_id(reply: &Reply) -> String {
 fn reasoning_phase(reply: &Reply, sequence: &mut Sequence, chunks: u32) -> Phase {
     let id = format!("rs_sim{:08x}", reply.id);
     let text = reply.reasoning_text();
-    let at = |kind: &str| json!({"type": kind, "item_id": id, "output_index": 0, "summary_index": 0});
+    let at = |kind: &str| json!({"type": kind, "item_id": id, "output_index": 0, "content_index": 0});
     let with = |mut event: Value, member: &str, value: Value| {
         event[member] = value;
         event
     };
     let added = json!({"type": "response.output_item.added", "output_index": 0, "item": reasoning_item(reply, false)});
-    let part_added = with(at("response.reasoning_summary_part.added"), "part", summary_part(""));
+    let part_added = with(at("response.content_part.added"), "part", reasoning_part(""));
     let opens = vec![(EventKind::Structure, sequence.event(added)), (EventKind::Structure, sequence.event(part_added))];
-    let place = format!("\"item_id\":\"{id}\",\"output_index\":0,\"summary_index\":0");
-    let chunk = sequence.deltas("response.reasoning_summary_text.delta", &place, &reply.padding, chunks);
+    let place = format!("\"item_id\":\"{id}\",\"output_index\":0,\"content_index\":0");
+    let chunk = sequence.deltas("response.reasoning_text.delta", &place, &reply.padding, chunks);
     let done = json!({"type": "response.output_item.done", "output_index": 0, "item": reasoning_item(reply, true)});
     let closes = vec![
-        sequence.event(with(at("response.reasoning_summary_text.done"), "text", text.clone().into())),
-        sequence.event(with(at("response.reasoning_summary_part.done"), "part", summary_part(&text))),
+        sequence.event(with(at("response.reasoning_text.done"), "text", text.clone().into())),
+        sequence.event(with(at("response.content_part.done"), "part", reasoning_part(&text))),
         sequence.event(done),
     ];
     Phase { opens, kind: EventKind::Reasoning, tokens: reply.reasoning, words: Words::Prose, chunk, closes }

@@ -108,7 +108,7 @@ async fn responses_are_numbered_and_end_with_the_whole() {
         assert_eq!(event["sequence_number"], n, "{event}");
     }
     let of = |kind: &str| events.iter().filter(|e| e["type"] == kind).collect::<Vec<_>>();
-    let reasoning = joined(of("response.reasoning_summary_text.delta").into_iter().map(|e| &e["delta"]));
+    let reasoning = joined(of("response.reasoning_text.delta").into_iter().map(|e| &e["delta"]));
     let text = joined(of("response.output_text.delta").into_iter().map(|e| &e["delta"]));
     assert_eq!((words(&reasoning), words(&text)), (4, 7));
     assert_eq!(of("response.output_text.delta").len(), 3);

@@ -195,7 +195,7 @@ impl TrafficConfig {
         let mut rng = Rng::nth(self.seed, n);
         let model = &MODELS[rng.weighted(MODELS.iter().map(|m| m.share))];
         let (low, high, _) = PROMPTS[rng.weighted(PROMPTS.iter().map(|p| p.2))];
-        let prompt_words = rng.between(low, high).min(if model.path == EMBEDDINGS { 7_800 } else { u32::MAX });
+        let prompt_words = rng.between(low, high).min(model.context_words());
         let trouble = self.trouble(&mut rng);
         let mut stream = model.path != EMBEDDINGS && rng.unit() < 0.85;
         let mut sim = model.reply(&mut rng, prompt_words);
@@ -234,6 +234,11 @@ impl TrafficConfig {
 }
 
 impl DemoModel {
+    /// The longest prompt that it is sent, words: the small model and the embeddings read 8,192 tokens.
+    fn context_words(&self) -> u32 {
+        if self.path == EMBEDDINGS || self.provider == "vllm" { 7_800 } else { u32::MAX }
+    }
+
     /// The schedule of an untroubled reply.
     fn reply(&self, rng: &mut Rng, prompt_words: u32) -> Overrides {
         // Mostly near the model's own figures, now and then twice as slow: queues have long tails.
