@@ -5,7 +5,7 @@
 //! [`ResponseObserver`] decodes a copy of the response, cuts it into events and lets one dialect read each.
 //!
 //! ```text
-//! bytes → decode (gzip, deflate, br, zstd) → frame (SSE, NDJSON, JSON body) → dialect → Observation
+//! bytes → decode (gzip, deflate, br, zstd) → frame (SSE, NDJSON, WebSocket, JSON body) → dialect → Observation
 //! ```
 //!
 //! Every part is total (any bytes, cut anywhere, give some observation), bounded ([`Limits`]) and free of clocks: the
@@ -20,5 +20,6 @@ mod request;
 mod response;
 mod seen;
 
+pub use frame::CloseWatch;
 pub use request::RequestObserver;
 pub use response::{Limits, ResponseHead, ResponseObserver};

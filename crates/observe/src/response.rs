@@ -5,6 +5,8 @@
 //! is a wish that a server may ignore. A label that lies (JSON that says it is an event stream, or events that say they
 //! are JSON) is a [`ObserverFault::Json`]: a wrong guess would make wrong numbers.
 //!
+//! After a 101 the bytes are WebSocket frames, of which the text messages are events. Compressed ones cannot be read.
+//!
 //! An answer with a status of 400 or more is read as an error, whatever its label; one that cannot be read is no fault,
 //! unless it says it is JSON.
 //!
@@ -17,7 +19,7 @@ use limpid_core::{Endpoint, Observation, ObserverFault, Tick};
 
 use crate::decode::Decoder;
 use crate::dialect::{self, Dialect};
-use crate::frame::{Body, Event, Ndjson, Sse};
+use crate::frame::{Body, Event, Message, Ndjson, Sse, WebSocket};
 use crate::seen::Seen;
 
 /// What is known of a response before its body.
@@ -79,6 +81,8 @@ enum Frame {
     Opaque,
     Sse(Sse),
     Ndjson(Ndjson),
+    /// What follows a 101.
+    WebSocket(WebSocket),
     Json(Body),
     /// An error of no told format.
     PlainError(Body),
@@ -89,8 +93,12 @@ impl ResponseObserver {
     pub fn new(head: &ResponseHead<'_>, limits: Limits) -> Self {
         let mut seen = Seen::default();
         let failed = head.status >= 400;
-        let mut frame = Frame::for_type(head.content_type, failed, head.endpoint, limits);
-        seen.observation.streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_));
+        let switched = head.status == 101;
+        let mut frame = match switched {
+            true => Frame::WebSocket(WebSocket::new(Some(limits.event_bytes))),
+            false => Frame::for_type(head.content_type, failed, head.endpoint, limits),
+        };
+        seen.observation.streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_));
         let mut decoder = None;
         if !matches!(frame, Frame::Opaque) {
             match Decoder::new(head.content_encoding, limits) {
@@ -101,7 +109,8 @@ impl ResponseObserver {
                 }
             }
         }
-        let (dialect, masked) = (Dialect::of(head.endpoint), failed && matches!(frame, Frame::Sse(_)));
+        let dialect = if switched { Dialect::of_session(head.endpoint) } else { Dialect::of(head.endpoint) };
+        let masked = failed && matches!(frame, Frame::Sse(_));
         ResponseObserver { decoder, eye: Eye { frame, dialect, seen, failed, masked, limits } }
     }
 
@@ -141,7 +150,7 @@ impl ResponseObserver {
     pub fn held_bytes(&self) -> usize {
         match &self.eye.frame {
             Frame::Json(body) | Frame::PlainError(body) => body.len(),
-            Frame::Opaque | Frame::Sse(_) | Frame::Ndjson(_) => 0,
+            Frame::Opaque | Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_) => 0,
         }
     }
 
@@ -173,6 +182,7 @@ impl Eye {
             Frame::Opaque => Ok(()),
             Frame::Sse(sse) => sse.feed(bytes, &mut |event| on_event(event, true, dialect, seen)),
             Frame::Ndjson(lines) => lines.feed(bytes, &mut |event| on_event(event, false, dialect, seen)),
+            Frame::WebSocket(frames) => frames.feed(bytes, &mut |message| on_message(&message, dialect, seen)),
             Frame::Json(body) => body.feed(bytes),
             Frame::PlainError(body) => {
                 if body.feed(bytes).is_err() {
@@ -200,7 +210,7 @@ impl Eye {
     fn finish(&mut self, at: Tick) -> Result<(), ObserverFault> {
         let Eye { frame, dialect, seen, failed, .. } = self;
         match frame {
-            Frame::Opaque => Ok(()),
+            Frame::Opaque | Frame::WebSocket(_) => Ok(()),
             Frame::Sse(sse) => {
                 seen.set_now(at);
                 sse.finish(&mut |event| on_event(event, true, dialect, seen))
@@ -243,6 +253,17 @@ fn on_event(event: Event<'_>, sse: bool, dialect: &mut Dialect, seen: &mut Seen)
     match dialect.event(&text, event.named_error, seen) {
         Err(_) if !event.whole => Ok(()),
         done => done,
+    }
+}
+
+/// One message of a WebSocket. Audio is binary in some sessions, and an event like any other.
+fn on_message(message: &Message<'_>, dialect: &mut Dialect, seen: &mut Seen) -> Result<(), ObserverFault> {
+    match message {
+        Message::Text(text) => dialect.event(&String::from_utf8_lossy(text), false, seen),
+        Message::Binary => {
+            seen.event();
+            Ok(())
+        }
     }
 }
 

@@ -165,6 +165,27 @@ impl Seen {
         }
     }
 
+    /// Token counts of one more response of a session. A count that one response leaves out is not known for all.
+    pub(crate) fn add_usage(&mut self, more: Usage) {
+        let both = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+        let sum = match self.observation.usage.take() {
+            None => more,
+            Some(so_far) => Usage {
+                input_tokens: both(so_far.input_tokens, more.input_tokens),
+                output_tokens: both(so_far.output_tokens, more.output_tokens),
+                cached_input_tokens: both(so_far.cached_input_tokens, more.cached_input_tokens),
+                cache_write_input_tokens: both(so_far.cache_write_input_tokens, more.cache_write_input_tokens),
+                cache_write_1h_input_tokens: both(so_far.cache_write_1h_input_tokens, more.cache_write_1h_input_tokens),
+                audio_input_tokens: both(so_far.audio_input_tokens, more.audio_input_tokens),
+                image_input_tokens: both(so_far.image_input_tokens, more.image_input_tokens),
+                reasoning_output_tokens: both(so_far.reasoning_output_tokens, more.reasoning_output_tokens),
+                audio_output_tokens: both(so_far.audio_output_tokens, more.audio_output_tokens),
+                source: so_far.source,
+            },
+        };
+        self.observation.usage = Some(sum);
+    }
+
     /// The counts turned out to be those of one choice among several.
     pub(crate) fn forget_usage(&mut self) {
         self.observation.usage = None;
@@ -178,6 +199,11 @@ impl Seen {
     /// The dialect's end marker.
     pub(crate) fn terminal(&mut self) {
         self.observation.terminal = true;
+    }
+
+    /// Another response of a session began: what was the end is none.
+    pub(crate) fn running(&mut self) {
+        self.observation.terminal = false;
     }
 
     /// An error: the first.

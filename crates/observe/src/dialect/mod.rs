@@ -12,6 +12,7 @@ mod messages;
 mod ollama;
 mod openai;
 mod responses;
+mod session;
 mod usage;
 
 pub(crate) use error::{error_body, plain_error};
@@ -28,6 +29,8 @@ pub(crate) enum Dialect {
     Responses,
     Messages(messages::Messages),
     Ollama,
+    /// Responses over WebSocket: Realtime and its like.
+    Session,
     /// Embeddings, rerank: one body, whose usage may be a total alone.
     Scores,
     /// No dialect: bodies are read in OpenAI's common shape, events are counted and not read.
@@ -47,6 +50,11 @@ impl Dialect {
         }
     }
 
+    /// For what follows a switch to WebSocket.
+    pub(crate) fn of_session(endpoint: Endpoint) -> Dialect {
+        if matches!(endpoint, Endpoint::Realtime | Endpoint::Responses) { Dialect::Session } else { Dialect::Other }
+    }
+
     /// One event of a stream.
     pub(crate) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
         match self {
@@ -55,6 +63,7 @@ impl Dialect {
             Dialect::Responses => responses::event(text, named_error, seen),
             Dialect::Messages(messages) => messages.event(text, named_error, seen),
             Dialect::Ollama => ollama::event(text, seen),
+            Dialect::Session => session::event(text, seen),
             Dialect::Scores | Dialect::Other => {
                 seen.event();
                 Ok(())
@@ -77,6 +86,8 @@ pub(crate) fn body(dialect: &Dialect, text: &str, seen: &mut Seen) -> Result<(),
         Dialect::Messages(_) => messages::body(text, seen),
         Dialect::Ollama => ollama::body(text, seen),
         Dialect::Scores => openai::body(text, true, seen),
-        Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Other => openai::body(text, false, seen),
+        Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Session | Dialect::Other => {
+            openai::body(text, false, seen)
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Chat and completions say `prompt_tokens` and `completion_tokens`, Responses `input_tokens` and `output_tokens`; the
 //! details are subsets of these totals. SGLang has `reasoning_tokens` at the top too, DeepSeek `prompt_cache_hit_tokens`,
-//! OpenRouter `cost` in USD.
+//! OpenRouter `cost` in USD;
+//! Realtime says `input_token_details` and `output_token_details`.
 
 use limpid_core::{PicoUsd, Source, Usage};
 
@@ -18,8 +19,10 @@ struct Counts<'a> {
     output_tokens: Leaf<'a>,
     total_tokens: Leaf<'a>,
     prompt_tokens_details: Leaf<'a>,
+    #[serde(alias = "input_token_details")]
     input_tokens_details: Leaf<'a>,
     completion_tokens_details: Leaf<'a>,
+    #[serde(alias = "output_token_details")]
     output_tokens_details: Leaf<'a>,
     reasoning_tokens: Leaf<'a>,
     prompt_cache_hit_tokens: Leaf<'a>,

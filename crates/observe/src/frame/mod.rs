@@ -6,10 +6,13 @@
 mod body;
 mod ndjson;
 mod sse;
+mod websocket;
 
 pub(crate) use body::Body;
 pub(crate) use ndjson::Ndjson;
 pub(crate) use sse::Sse;
+pub use websocket::CloseWatch;
+pub(crate) use websocket::{Message, WebSocket};
 
 use limpid_core::ObserverFault;
 
