@@ -1,185 +1,210 @@
-//! Connections to one upstream: kept, lent, and never lent when they may be closing.
+//! Connections to one upstream: lent for an exchange, kept for the next, closed when nobody needs them.
 //!
-//! hyper-util's pool hands a connection out again the moment a reply is over. Servers that close after a streamed
-//! reply while they advertise keep-alive (llama.cpp's does) turn that into a race, and pooled proxies lose some of it as
-//! 502s. So a connection whose last reply had no announced length rests for [`REST`] before it is lent again: by then
-//! the server's FIN has arrived and the connection is known to be closed. A reply of announced length, as a short JSON
-//! one, frees its connection at once.
+//! An HTTP/1.1 connection carries one exchange and belongs to it; see [`http1`]. An HTTP/2 connection carries many; see
+//! [`http2`]. What an upstream speaks is known once a connection stands: by ALPN, or because the settings say so.
 //!
-//! An upstream may answer before it has read the whole request. Its connection is then still busy with the upload, and is
-//! not lent before that is over: who got it would wait for somebody else's client.
-//!
-//! The rest cannot be expressed in hyper-util's pool, which is why this one exists; connecting is still its connector's.
+//! **Opening together.** Where an upstream speaks HTTP/2, or that is not known yet, one connection is opened at a time and
+//! all who wait share it, or its failure: otherwise fifty requests at the start would open fifty connections for a load that
+//! fits one. It is opened by a task of its own, so that the client who came first can leave without harm to the others.
+//! Where an upstream is known to speak HTTP/1.1, each opens its own.
 
+mod http1;
+mod http2;
+mod translate;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::rt::{Read, Write};
-use hyper::{Request, Response, body::Incoming};
-use limpid_core::{Clock, RelayFailure, Tick};
-use tokio::task::AbortHandle;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
+use limpid_core::{Clock, RelayFailure};
+use tokio::sync::watch;
 
-use crate::connect::{Connect, Connection, chain};
-use crate::headers::MAX_FIELDS;
+use crate::connect::{Connect, Io, Offer};
 use crate::request_body::RequestBody;
+pub(crate) use translate::TakesTrailers;
 
-/// How long a connection rests after a reply whose length was not announced.
-const REST: Duration = Duration::from_millis(250);
+/// How long and how many unused connections are kept, of each protocol.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_idle: usize,
+}
+
+/// What a request needs of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Any protocol will do.
+    Any,
+    /// HTTP/1.1 alone, to leave it again by an upgrade.
+    Http1,
+}
 
 pub(crate) struct Pool {
     connect: Connect,
-    clock: Clock,
-    idle_timeout: Duration,
-    max_idle: usize,
-    idle: Mutex<Vec<Idle>>,
+    http1: Arc<http1::Connections>,
+    http2: Arc<http2::Connections>,
+    /// Whether the last connection was HTTP/1.1 by the upstream's choice.
+    chose_http1: AtomicBool,
+    opening: Mutex<Option<Opening>>,
 }
 
-struct Idle {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
-    since: Tick,
-    usable_from: Tick,
-}
+/// A connection that is being opened, and how that went.
+type Opening = watch::Receiver<Option<Result<(), RelayFailure>>>;
 
 impl Pool {
-    pub(crate) fn new(connect: Connect, clock: Clock, idle_timeout: Duration, max_idle: usize) -> Arc<Pool> {
-        let pool = Arc::new(Pool { connect, clock, idle_timeout, max_idle, idle: Mutex::default() });
-        if !idle_timeout.is_zero() {
-            tokio::spawn(close_unused(Arc::downgrade(&pool), idle_timeout));
+    pub(crate) fn new(connect: Connect, clock: Clock, keep: Keep) -> Arc<Pool> {
+        let pool = Arc::new(Pool {
+            connect,
+            http1: http1::Connections::new(clock.clone(), keep),
+            http2: http2::Connections::new(clock, keep),
+            chose_http1: AtomicBool::new(false),
+            opening: Mutex::default(),
+        });
+        if !keep.idle_timeout.is_zero() {
+            tokio::spawn(close_unused(Arc::downgrade(&pool), keep.idle_timeout));
         }
         pool
     }
 
-    /// The most recently used connection that is open, rested and has nothing left to send, if there is one.
-    pub(crate) fn reuse(self: &Arc<Pool>) -> Option<Lease> {
-        let now = self.clock.now();
-        let mut idle = self.lock();
-        let mut at = idle.len();
-        while at > 0 {
-            at -= 1;
-            if idle[at].sender.is_closed() || now.since(idle[at].since) >= self.idle_timeout {
-                idle.remove(at).task.abort();
-            } else if idle[at].usable_from <= now && idle[at].sender.is_ready() {
-                let found = idle.remove(at);
-                return Some(Lease::new(found.sender, found.task, self, true));
+    /// A place on a connection that stands, if there is one.
+    pub(crate) fn reuse(&self, need: Need) -> Option<Lease> {
+        let stream = if need == Need::Any { self.http2.reuse().map(Kind::Http2) } else { None };
+        let kind = stream.or_else(|| self.http1.reuse().map(Kind::Http1))?;
+        Some(Lease { kind, reused: true })
+    }
+
+    /// A place on a connection that was waited for; alone on it, or with others.
+    pub(crate) async fn fresh(self: &Arc<Pool>, need: Need) -> Result<Lease, RelayFailure> {
+        self.connect.in_time(self.wait_for(need)).await
+    }
+
+    async fn wait_for(self: &Arc<Pool>, need: Need) -> Result<Lease, RelayFailure> {
+        loop {
+            if need == Need::Http1 || !self.shares() {
+                if let Some(loan) = self.open(need).await? {
+                    return Ok(Lease { kind: Kind::Http1(loan), reused: false });
+                }
+            } else {
+                self.opened_together().await?;
+            }
+            // Others may have taken all its places; then a further one is needed.
+            if let Some(lease) = self.reuse(need) {
+                return Ok(Lease { reused: false, ..lease });
             }
         }
-        None
     }
 
-    /// A new connection.
-    pub(crate) async fn fresh(self: &Arc<Pool>) -> Result<Lease, RelayFailure> {
-        let (sender, task) = match self.connect.connect().await? {
-            Connection::Plain(io) => handshake(io).await?,
-            Connection::Tls(io) => handshake(*io).await?,
+    /// Whether a new connection may carry several exchanges.
+    fn shares(&self) -> bool {
+        match self.connect.offer() {
+            Offer::Http1 => false,
+            Offer::Either => !self.chose_http1.load(Ordering::Relaxed),
+            Offer::Http2 => true,
+        }
+    }
+
+    /// Opens a connection. One of HTTP/1.1 belongs to whoever opened it; one of HTTP/2 is everybody's.
+    async fn open(&self, need: Need) -> Result<Option<http1::Loan>, RelayFailure> {
+        let connection = self.connect.connect(need == Need::Http1).await?;
+        if need == Need::Any {
+            self.chose_http1.store(!connection.http2, Ordering::Relaxed);
+        }
+        match (connection.http2, connection.io) {
+            (false, Io::Plain(io)) => self.http1.open(io).await.map(Some),
+            (false, Io::Tls(io)) => self.http1.open(*io).await.map(Some),
+            (true, Io::Plain(io)) => self.http2.open(io, connection.origin).await.map(|()| None),
+            (true, Io::Tls(io)) => self.http2.open(*io, connection.origin).await.map(|()| None),
+        }
+    }
+
+    /// Waits for the connection that is being opened; begins to open one if none is.
+    async fn opened_together(self: &Arc<Pool>) -> Result<(), RelayFailure> {
+        let mut opening = {
+            let mut current = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            // The sender goes with the task that opens.
+            let under_way = current.as_ref().filter(|o| o.has_changed().is_ok()).cloned();
+            under_way.unwrap_or_else(|| current.insert(self.begin_to_open()).clone())
         };
-        Ok(Lease::new(sender, task, self, false))
+        let done = opening.wait_for(Option::is_some).await.map_err(|_gone| RelayFailure::Internal)?;
+        done.unwrap_or(Err(RelayFailure::Internal))
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>, task: AbortHandle, rest: Duration) {
-        let now = self.clock.now();
-        let mut idle = self.lock();
-        if idle.len() < self.max_idle && !sender.is_closed() {
-            idle.push(Idle { sender, task, since: now, usable_from: now.plus(rest) });
-        } else {
-            task.abort();
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        for idle in self.lock().drain(..) {
-            idle.task.abort();
-        }
+    fn begin_to_open(self: &Arc<Pool>) -> Opening {
+        let (tell, opening) = watch::channel(None);
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            let opened = pool.connect.in_time(pool.open(Need::Any)).await.map(|loan| {
+                // It chose HTTP/1.1. One of those who wait takes this one, the others open their own.
+                if let Some(loan) = loan {
+                    loan.give_back(true);
+                }
+            });
+            tell.send_replace(Some(opened));
+        });
+        opening
     }
 }
 
-/// Without requests nobody looks at the list, so a task closes what has grown old; it ends with the pool.
+/// Without requests nobody looks at the lists, so a task closes what has grown old; it ends with the pool.
 async fn close_unused(pool: Weak<Pool>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(pool) = pool.upgrade() else { return };
-        let now = pool.clock.now();
-        pool.lock().retain(|idle| {
-            let keep = !idle.sender.is_closed() && now.since(idle.since) < pool.idle_timeout;
-            if !keep {
-                idle.task.abort();
-            }
-            keep
-        });
+        pool.http1.close_unused();
+        pool.http2.close_unused();
     }
 }
 
-async fn handshake<T>(io: T) -> Result<(SendRequest<RequestBody>, AbortHandle), RelayFailure>
-where
-    T: Read + Write + Unpin + Send + 'static,
-{
-    let mut builder = Builder::new();
-    builder.preserve_header_case(true).max_headers(MAX_FIELDS);
-    let (sender, connection) = builder.handshake(io).await.map_err(|error| {
-        tracing::warn!(error = chain(&error), "HTTP handshake failed");
-        RelayFailure::Connect
-    })?;
-    let task = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = chain(&error), "upstream connection ended");
-        }
-    });
-    Ok((sender, task.abort_handle()))
+/// A request that got no response.
+pub(crate) struct SendFailed {
+    /// The request itself, where no byte of it was written.
+    pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+    /// Why.
+    pub(crate) error: hyper::Error,
 }
 
-/// A connection on loan. Dropping it closes the connection at once, and with it cancels the work it carries; only
-/// [`Lease::give_back`] keeps it.
+/// A place on a connection, on loan. Dropping it and the response cancels the work: an HTTP/1.1 connection closes at once, an
+/// HTTP/2 stream is reset.
 pub(crate) struct Lease {
-    sender: SendRequest<RequestBody>,
-    close: CloseOnDrop,
-    pool: Arc<Pool>,
+    kind: Kind,
     reused: bool,
 }
 
-struct CloseOnDrop(Option<AbortHandle>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.abort();
-        }
-    }
+enum Kind {
+    Http1(http1::Loan),
+    Http2(http2::Stream),
 }
 
 impl Lease {
-    fn new(sender: SendRequest<RequestBody>, task: AbortHandle, pool: &Arc<Pool>, reused: bool) -> Lease {
-        Lease { sender, close: CloseOnDrop(Some(task)), pool: Arc::clone(pool), reused }
-    }
-
-    /// Whether it served a request before.
+    /// Whether the connection stood already.
     pub(crate) fn reused(&self) -> bool {
         self.reused
     }
 
-    /// Sends a request. Where nothing of it was written, the error carries it back.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        // A new connection needs a turn of its task before it takes a request; if it closes meanwhile, sending says so and
-        // gives the request back.
-        let _closed = self.sender.ready().await;
-        self.sender.try_send_request(request).await
+    /// Sends a request, which has HTTP/1.1's form. Where nothing of it was written, the error carries it back.
+    pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailed> {
+        match &mut self.kind {
+            Kind::Http1(loan) => loan.send(request).await,
+            Kind::Http2(stream) => stream.send(request).await,
+        }
     }
 
-    /// Keeps the connection for another request: at once, or after a rest if its reply had no announced length.
+    /// Whether a body that has no more frames is whole. hyper takes a stream that its server resets without an error code
+    /// for one that ended (RFC 9113 §8.1 allows that reset behind the end only).
+    pub(crate) fn is_whole(&self, body: &Incoming) -> bool {
+        match self.kind {
+            Kind::Http1(_) => true,
+            Kind::Http2(_) => body.is_end_stream(),
+        }
+    }
+
+    /// The exchange is over, and the connection good for others.
     pub(crate) fn give_back(self, announced_length: bool) {
-        let Lease { sender, mut close, pool, .. } = self;
-        if let Some(task) = close.0.take() {
-            pool.keep(sender, task, if announced_length { Duration::ZERO } else { REST });
+        match self.kind {
+            Kind::Http1(loan) => loan.give_back(announced_length),
+            Kind::Http2(stream) => drop(stream),
         }
     }
 }
