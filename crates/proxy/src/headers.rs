@@ -21,9 +21,9 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// The request's fields, which came by `version`, as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own
-/// fields are read and gone.
-pub(crate) fn request(fields: &HeaderMap, version: Version, host: &HeaderValue) -> HeaderMap {
-    let mut out = carry_over(fields, true, |name| LIMPID_FIELDS.contains(name));
+/// fields are read and gone. `switch`: it asks for WebSocket, and goes on as such.
+pub(crate) fn request(fields: &HeaderMap, version: Version, host: &HeaderValue, switch: bool) -> HeaderMap {
+    let mut out = carry_over(fields, Keep { chunked: true, switch }, |name| LIMPID_FIELDS.contains(name));
     match out.get_mut(HOST) {
         Some(value) => *value = host.clone(),
         None => {
@@ -49,19 +49,34 @@ fn join_cookies(fields: &mut HeaderMap) {
 /// The response's fields as they go to a client that speaks `version`.
 pub(crate) fn response(fields: &HeaderMap, status: StatusCode, version: Version) -> HeaderMap {
     // A reply to HEAD, a 204 or 304 may announce the length of what it does not carry; hyper keeps that as it is.
-    let may_chunk = version == Version::HTTP_11 && status != StatusCode::NO_CONTENT;
-    carry_over(fields, may_chunk, |_| false)
+    let switch = status == StatusCode::SWITCHING_PROTOCOLS;
+    let chunked = version == Version::HTTP_11 && status != StatusCode::NO_CONTENT && !switch;
+    carry_over(fields, Keep { chunked, switch }, |_| false)
 }
 
-fn carry_over(fields: &HeaderMap, keep_chunked: bool, own: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+/// What this hop's fields may become on the next.
+struct Keep {
+    /// The next hop knows chunks.
+    chunked: bool,
+    /// The protocol is switched on both hops: `Connection` goes on, with nothing in it but that, and so does `Upgrade`.
+    switch: bool,
+}
+
+fn carry_over(fields: &HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named = named_by_connection(fields);
-    let chunked = keep_chunked && is_plain_chunked(fields);
+    let chunked = keep.chunked && is_plain_chunked(fields);
     let mut out = HeaderMap::with_capacity(fields.keys_len() + 1);
     for (name, value) in fields {
+        if keep.switch && *name == CONNECTION {
+            out.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            continue;
+        }
         let hop_by_hop = match *name {
             TRANSFER_ENCODING => !chunked,
-            CONTENT_LENGTH => fields.contains_key(TRANSFER_ENCODING),
+            // A length that is told twice goes on once.
+            CONTENT_LENGTH => fields.contains_key(TRANSFER_ENCODING) || out.contains_key(CONTENT_LENGTH),
             HOST => false,
+            UPGRADE => !keep.switch,
             _ => is_hop_by_hop(name) || named.iter().any(|n| name.as_str().eq_ignore_ascii_case(n)),
         };
         if !hop_by_hop && !own(name) {
@@ -117,7 +132,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("authorization", "Bearer k"),
         ]);
-        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up:1"));
+        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up:1"), false);
         assert_eq!(
             lines(&out),
             [
@@ -133,7 +148,7 @@ mod tests {
     #[test]
     fn connection_cannot_take_away_the_framing() {
         let sent = fields(&[("connection", "content-length, host"), ("content-length", "3"), ("host", "h")]);
-        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"));
+        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"), false);
         assert_eq!(lines(&out), ["content-length: 3", "host: up"]);
     }
 
@@ -145,11 +160,27 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_keeps_its_two_fields_in_their_places() {
+        let sent = fields(&[
+            ("upgrade", "websocket"),
+            ("host", "h"),
+            ("connection", "keep-alive, X-Hop, Upgrade"),
+            ("x-hop", "1"),
+            ("sec-websocket-key", "k"),
+        ]);
+        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"), true);
+        assert_eq!(lines(&out), ["upgrade: websocket", "host: up", "connection: Upgrade", "sec-websocket-key: k"]);
+        let out = response(&sent, StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11);
+        assert!(lines(&out).contains(&"connection: Upgrade".to_owned()));
+        assert!(!response(&sent, StatusCode::OK, Version::HTTP_11).contains_key("upgrade"));
+    }
+
+    #[test]
     fn cookies_are_joined_only_if_http_2_may_have_split_them() {
         let sent = fields(&[("cookie", "a=1"), ("cookie", "b=2"), ("host", "h")]);
         let host = HeaderValue::from_static("up");
-        assert_eq!(lines(&request(&sent, Version::HTTP_2, &host)), ["cookie: a=1; b=2", "host: up"]);
-        assert_eq!(lines(&request(&sent, Version::HTTP_11, &host)), ["cookie: a=1", "cookie: b=2", "host: up"]);
+        assert_eq!(lines(&request(&sent, Version::HTTP_2, &host, false)), ["cookie: a=1; b=2", "host: up"]);
+        assert_eq!(lines(&request(&sent, Version::HTTP_11, &host, false)), ["cookie: a=1", "cookie: b=2", "host: up"]);
     }
 
     #[test]

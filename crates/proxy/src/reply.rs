@@ -4,7 +4,7 @@
 //! carries the reason, so that nobody takes such an answer for the upstream's.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
 use http_body_util::Full;
 use limpid_core::{Category, Endpoint, RelayFailure};
@@ -30,7 +30,11 @@ fn status(failure: RelayFailure) -> StatusCode {
 /// The answer to the client; it ends the exchange.
 pub(crate) fn answer(exchange: Exchange, failure: RelayFailure) -> Response<ResponseBody> {
     let (endpoint, upstream) = exchange.subject();
-    let response = response(failure, endpoint, upstream);
+    let mut response = response(failure, endpoint, upstream);
+    if failure == RelayFailure::BadRequest {
+        // Where one request could be taken two ways, what follows it cannot be trusted. HTTP/2 drops the field.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     exchange.answered_by_limpid(response.status().as_u16(), failure);
     response
 }
@@ -54,7 +58,9 @@ fn message(failure: RelayFailure, upstream: Option<&str>) -> String {
     let upstream = upstream.unwrap_or("?");
     match failure {
         RelayFailure::NoRoute => "limpid: no upstream is configured for this host, path and model".into(),
-        RelayFailure::BadRequest => "limpid: the request cannot be forwarded; send it in origin form (a path)".into(),
+        RelayFailure::BadRequest => {
+            "limpid: the request cannot be forwarded: its target, Host or framing is not sound".into()
+        }
         RelayFailure::RequestBody => "limpid: the request's body broke off".into(),
         RelayFailure::Draining => "limpid: shutting down".into(),
         RelayFailure::Internal => "limpid: internal error".into(),

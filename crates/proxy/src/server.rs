@@ -16,7 +16,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -24,6 +24,7 @@ use crate::connect::{TrustError, chain};
 use crate::headers::MAX_FIELDS;
 use crate::life;
 use crate::shared::{ProxyConfig, ServerConfig, Shared};
+use crate::upgrade;
 
 /// A proxy that can serve.
 pub struct Proxy {
@@ -61,7 +62,7 @@ impl Proxy {
                     connections.spawn(serve_one(
                         Arc::clone(&self.shared),
                         Arc::clone(&builder),
-                        graceful.watcher(),
+                        [graceful.watcher(), graceful.watcher()],
                         stream,
                         peer,
                     ));
@@ -110,19 +111,25 @@ fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
 async fn serve_one(
     shared: Arc<Shared>,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    watcher: hyper_util::server::graceful::Watcher,
+    [watcher, _until_the_end]: [Watcher; 2],
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY not set");
     }
+    let slot = upgrade::Slot::default();
+    let left = slot.clone();
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(life::live(shared, request).await) }
+        let (shared, slot) = (Arc::clone(&shared), slot.clone());
+        async move { Ok::<_, Infallible>(life::live(shared, request, slot).await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = chain(&*error), "client connection ended");
+    }
+    // The other watcher makes the drain wait for this too.
+    if let Some(splice) = left.take() {
+        splice.run().await;
     }
 }

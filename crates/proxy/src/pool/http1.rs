@@ -76,7 +76,7 @@ impl Connections {
             RelayFailure::Connect
         })?;
         let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(error = chain(&error), "upstream connection ended");
             }
         });

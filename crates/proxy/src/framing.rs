@@ -1,0 +1,156 @@
+//! Messages whose framing or target two readers could take differently: refused, not repaired.
+//!
+//! Request smuggling needs a front and a back that disagree on where a message ends or whom it is for (RFC 9112 §11.2). hyper
+//! refuses most of it before anybody else sees the request: repeated lengths that differ, numbers with a sign, control
+//! bytes in fields, blanks before a colon, line folding, HTTP/0.9, oversized heads. What it lets through is looked at here.
+//!
+//! A length beside `Transfer-Encoding` cannot be refused here: hyper has dropped the length when the head comes, as RFC
+//! 9112 §6.3 lets a proxy do, and closes the connection after the reply. The upstream sees one framing.
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, Version};
+use limpid_core::RelayFailure;
+
+/// Refuses a request whose length, transfer coding or `Host` is not one plain value.
+///
+/// # Errors
+///
+/// [`RelayFailure::BadRequest`]; nothing may go upstream, and what follows on the connection cannot be trusted.
+pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
+    let fields = request.headers();
+    let sound = fields.get_all(CONTENT_LENGTH).iter().count() <= 1
+        && lengths_agree(fields)
+        && chunked_or_none(fields)
+        && host_is_sound(fields, request.uri().authority(), request.version());
+    if sound { Ok(()) } else { Err(RelayFailure::BadRequest) }
+}
+
+/// Refuses a response whose body cannot be told apart with certainty, or that switches protocols unasked. `may_switch`:
+/// WebSocket was asked for.
+///
+/// # Errors
+///
+/// [`RelayFailure::BadResponse`].
+pub(crate) fn response<B>(response: &Response<B>, may_switch: bool) -> Result<(), RelayFailure> {
+    let fields = response.headers();
+    // A coding other than chunked ends with this connection; its field would go, and the coded bytes would stay.
+    let sound = lengths_agree(fields) && chunked_or_none(fields);
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let to_websocket = fields.get(UPGRADE).is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if sound && (!switches || (may_switch && to_websocket)) { Ok(()) } else { Err(RelayFailure::BadResponse) }
+}
+
+/// All lengths are the same plain number. A response may repeat it (RFC 9110 §8.6); it goes on once.
+fn lengths_agree(fields: &HeaderMap) -> bool {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lengths.next() else { return true };
+    !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lengths.all(|other| other == first)
+}
+
+fn chunked_or_none(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// One `Host` in HTTP/1.1 (RFC 9112 §3.2); in HTTP/2 it or `:authority`, and the same if there are both (RFC 9113
+/// §8.3.1). An authority in an HTTP/1.1 target wins over `Host` (RFC 9112 §3.2.2), so there they may differ.
+fn host_is_sound(fields: &HeaderMap, authority: Option<&Authority>, version: Version) -> bool {
+    let mut hosts = fields.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => false,
+        (None, None) => match version {
+            Version::HTTP_11 => false,
+            Version::HTTP_2 => authority.is_some(),
+            _ => true,
+        },
+        (Some(host), None) => {
+            let same = authority.is_none_or(|a| host.as_bytes().eq_ignore_ascii_case(a.as_str().as_bytes()));
+            is_host(host) && (same || version != Version::HTTP_2)
+        }
+    }
+}
+
+/// A name or address with or without a port. It may be empty (RFC 9110 §7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.is_empty() || (Authority::try_from(bytes).is_ok() && !bytes.contains(&b'@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(version: Version, uri: &str, fields: &[(&str, &str)]) -> bool {
+        let mut building = Request::builder().version(version).uri(uri);
+        for (name, value) in fields {
+            building = building.header(*name, *value);
+        }
+        request(&building.body(()).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn hosts() {
+        let cases: [(&[(&str, &str)], bool, bool, bool); 10] = [
+            // HTTP/1.0, HTTP/1.1, HTTP/2 with :authority a:1
+            (&[], true, false, true),
+            (&[("host", "a:1")], true, true, true),
+            (&[("host", "A:1")], true, true, true),
+            (&[("host", "b")], true, true, false),
+            (&[("host", "")], true, true, false),
+            (&[("host", "[::1]:80")], true, true, false),
+            (&[("host", "a:1"), ("host", "a:1")], false, false, false),
+            (&[("host", "a, b")], false, false, false),
+            (&[("host", "u@a:1")], false, false, false),
+            (&[("host", "a/b")], false, false, false),
+        ];
+        for (fields, old, new, two) in cases {
+            assert_eq!(asked(Version::HTTP_10, "/", fields), old, "{fields:?}");
+            assert_eq!(asked(Version::HTTP_11, "/", fields), new, "{fields:?}");
+            assert_eq!(asked(Version::HTTP_2, "http://a:1/", fields), two, "{fields:?}");
+        }
+        assert!(!asked(Version::HTTP_2, "/", &[]), "neither authority nor host");
+        assert!(asked(Version::HTTP_2, "/", &[("host", "a")]));
+        assert!(asked(Version::HTTP_11, "http://b/", &[("host", "a")]), "the target wins");
+    }
+
+    #[test]
+    fn lengths_and_codings() {
+        let cases: [(&[(&str, &str)], bool, bool); 12] = [
+            // request, response
+            (&[("content-length", "5")], true, true),
+            (&[("content-length", "5"), ("content-length", "5")], false, true),
+            (&[("content-length", "5"), ("content-length", "6")], false, false),
+            (&[("content-length", "5, 5")], false, false),
+            (&[("content-length", "+5")], false, false),
+            (&[("content-length", "")], false, false),
+            (&[("transfer-encoding", "Chunked")], true, true),
+            (&[("transfer-encoding", "gzip, chunked")], false, false),
+            (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false, false),
+            (&[("transfer-encoding", "chunked, chunked")], false, false),
+            (&[("transfer-encoding", "identity")], false, false),
+            (&[("transfer-encoding", "")], false, false),
+        ];
+        for (fields, sent, came) in cases {
+            let with_host = [fields, &[("host", "h")]].concat();
+            assert_eq!(asked(Version::HTTP_11, "/", &with_host), sent, "{fields:?}");
+            let mut building = Response::builder();
+            for (name, value) in fields {
+                building = building.header(*name, *value);
+            }
+            assert_eq!(response(&building.body(()).unwrap(), false).is_ok(), came, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_was_asked_may_switch() {
+        let to = |protocol: &str| Response::builder().status(101).header("upgrade", protocol).body(()).unwrap();
+        assert_eq!(response(&to("websocket"), false), Err(RelayFailure::BadResponse));
+        assert_eq!(response(&to("WebSocket"), true), Ok(()));
+        assert_eq!(response(&to("h2c"), true), Err(RelayFailure::BadResponse), "to what was asked for only");
+    }
+}
