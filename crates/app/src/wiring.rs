@@ -5,12 +5,12 @@ use std::sync::Arc;
 use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
-use limpid_proxy::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
+use limpid_proxy::{Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig, UpstreamKey};
 use limpid_route::KeyNames;
 use limpid_settle::Settler;
 use limpid_telemetry::{LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
-use crate::settings::{Export, LogFile, Protocol, Settings, Upstream};
+use crate::settings::{Export, LogFile, Protocol, Settings, Upstream, UpstreamHttp2};
 
 /// What the relay wants to know.
 pub(crate) fn proxy(settings: &Settings, sink: Arc<dyn ExchangeSink>, clock: Clock) -> ProxyConfig {
@@ -43,7 +43,15 @@ fn upstream(u: &Upstream) -> UpstreamConfig {
         target: u.url.clone(),
         matches: u.serves.clone(),
         rewrite_prefix: u.rewrite_prefix.clone(),
+        key: u.api_key.as_ref().and_then(|key| UpstreamKey::new(&u.provider, key.expose()).ok()),
+        http2: match u.http2 {
+            UpstreamHttp2::Auto => Http2::Alpn,
+            UpstreamHttp2::Always => Http2::PriorKnowledge,
+            UpstreamHttp2::Never => Http2::Never,
+        },
+        tls_authorities: u.tls_authorities.clone(),
         connect_timeout: u.connect_timeout,
+        timeouts: Timeouts { headers: u.headers_timeout, first_token: u.first_token_timeout, idle: u.idle_timeout },
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use limpid_core::{Clock, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
-use limpid_proxy::{ObserveConfig, Proxy, ProxyConfig, ServerConfig, UpstreamConfig};
+use limpid_proxy::{Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
 use limpid_route::{KeyNames, Match, Target};
 use limpid_settle::Settler;
 use limpid_testkit::sim::{SimConfig, SimServer, Trace};
@@ -89,7 +89,11 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             target,
             matches: Match::default(),
             rewrite_prefix: None,
+            http2: Http2::default(),
+            tls_authorities: None,
             connect_timeout: LONG,
+            key: None,
+            timeouts: Timeouts::default(),
             pool_idle_timeout: LONG,
             max_idle_connections: 256,
         }],

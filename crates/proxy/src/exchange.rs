@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use limpid_core::{
     ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RelayFailure, Tick,
@@ -103,8 +102,22 @@ impl Exchange {
         }
     }
 
+    /// Whether the response is a stream that is read for tokens, and none has come.
+    pub(crate) fn awaits_token(&self) -> bool {
+        let Some(open) = &self.0 else { return false };
+        let Some(observer) = open.observer.as_ref().filter(|_| !open.observer_panicked) else { return false };
+        let seen = observer.observation();
+        let good = open.status.is_some_and(|status| status < 400) && seen.fault.is_none() && seen.error.is_none();
+        good && seen.streamed && open.arrival.endpoint.streams_tokens() && seen.marks.first_token.is_none()
+    }
+
+    /// Whether the answer has no body, whatever length it tells (RFC 9110 §6.4.1).
+    pub(crate) fn without_body(&self) -> bool {
+        self.0.as_ref().is_some_and(|o| o.arrival.method == Method::HEAD || matches!(o.status, Some(204 | 304)))
+    }
+
     /// Bytes of the response pass by, after a wait for the client.
-    pub(crate) fn saw(&mut self, data: &Bytes, at: Tick, waited: Duration) {
+    pub(crate) fn saw(&mut self, data: &[u8], at: Tick, waited: Duration) {
         let Some(open) = &mut self.0 else { return };
         open.response_bytes += data.len() as u64;
         if open.timeline.marks.first_byte.is_none() && !data.is_empty() {
@@ -119,6 +132,11 @@ impl Exchange {
             }
             observer.on_bytes(data, at);
         });
+    }
+
+    /// What is seen of the client's bytes; `None` once it is over.
+    pub(crate) fn tap(&self) -> Option<Arc<RequestTap>> {
+        Some(Arc::clone(&self.0.as_ref()?.tap))
     }
 
     /// The kind of API that is called, and the upstream's name if one is chosen.

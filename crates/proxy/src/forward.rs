@@ -5,48 +5,63 @@
 //! the client's to know, for inference is neither free nor idempotent.
 
 use http::Request;
+use http::header::UPGRADE;
 use hyper::Response;
 use hyper::body::Incoming;
 use limpid_core::RelayFailure;
+use tokio::time::Instant;
 
 use crate::connect::chain;
 use crate::exchange::Exchange;
-use crate::pool::Lease;
+use crate::pool::{Lease, Need};
 use crate::request_body::RequestBody;
 use crate::shared::{Shared, Upstream};
+use crate::watchdog::Watchdog;
 
 /// How often a request that was given back unsent is tried anew; each time on a new connection.
 const MAX_RESENDS: u32 = 2;
 
-/// The response's head, and the connection that its body will come by.
+/// A response whose body is yet to come.
+pub(crate) struct Answer {
+    /// Its head.
+    pub(crate) response: Response<Incoming>,
+    /// The connection that its body comes by.
+    pub(crate) lease: Lease,
+    /// The watch over the body's silences, if it has limits.
+    pub(crate) watchdog: Option<Watchdog>,
+}
+
+/// Sends the request and waits for the response's head.
 pub(crate) async fn forward(
     shared: &Shared,
     upstream: &Upstream,
     mut request: Request<RequestBody>,
     exchange: &mut Exchange,
-) -> Result<(Response<Incoming>, Lease), RelayFailure> {
+) -> Result<Answer, RelayFailure> {
     let tap = std::sync::Arc::clone(request.body().tap());
+    let need = if request.headers().contains_key(UPGRADE) { Need::Http1 } else { Need::Any };
     let mut resends = 0;
     loop {
         let asked = shared.clock.now();
-        let pooled = if resends == 0 { upstream.pool.reuse() } else { None };
+        let pooled = if resends == 0 { upstream.pool.reuse(need) } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => upstream.pool.fresh().await?,
+            None => upstream.pool.fresh(need).await?,
         };
         let sent = shared.clock.now();
         exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));
-        let mut failed = match lease.send(request).await {
-            Ok(response) => return Ok((response, lease)),
+        let began = Instant::now();
+        let failed = match upstream.timeouts.head(&tap, lease.send(request)).await? {
+            Ok(response) => return Ok(Answer { response, lease, watchdog: upstream.timeouts.body(began) }),
             Err(failed) => failed,
         };
-        match failed.take_message() {
+        match failed.unsent {
             Some(unsent) if resends < MAX_RESENDS => {
-                request = unsent;
+                request = *unsent;
                 resends += 1;
             }
             _ => {
-                let error = failed.into_error();
+                let error = failed.error;
                 tracing::warn!(upstream = &*upstream.info.name, error = chain(&error), "no response head");
                 return Err(if tap.broken().is_some() { RelayFailure::RequestBody } else { classify(&error) });
             }

@@ -6,18 +6,24 @@
 //! |---|---|
 //! | `server` | accepts connections, serves them, drains them |
 //! | `life` | one request from its head to the hand-over of its body |
+//! | `framing` | what could be taken two ways, and is refused |
 //! | `headers` | what a proxy must take off, in both directions |
 //! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
-//! | `forward`, `pool`, `connect` | the upstream's connection and its response head |
+//! | `forward`, `pool`, `connect`, `trust` | the upstream's connection and its response head |
 //! | `response_body` | the upstream's body on its way down, looked at in passing |
+//! | `credentials` | the upstream's own key in place of the client's |
+//! | `upgrade` | WebSocket: two connections become one |
+//! | `watchdog` | how long an upstream may be silent |
 //! | `exchange` | what is known of the exchange; settles it on every ending |
 //! | `reply` | what limpid itself answers |
 //!
 //! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
 
 mod connect;
+mod credentials;
 mod exchange;
 mod forward;
+mod framing;
 mod headers;
 mod ids;
 mod life;
@@ -28,7 +34,13 @@ mod request_body;
 mod response_body;
 mod server;
 mod shared;
+mod trust;
+mod upgrade;
+mod watchdog;
 
-pub use connect::TrustError;
+pub use connect::{Http2, TrustError};
+pub use credentials::UpstreamKey;
 pub use server::{Drained, Proxy};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
+pub use trust::Authorities;
+pub use watchdog::Timeouts;

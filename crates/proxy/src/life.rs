@@ -14,22 +14,31 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use limpid_core::RelayFailure;
 use limpid_route::{Subject, classify};
 
 use crate::exchange::{Arrival, Exchange};
-use crate::pool::Lease;
+use crate::forward::Answer;
+use crate::pool::TakesTrailers;
 use crate::request_body::{RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
-use crate::{forward, headers, model_peek, reply};
+use crate::{forward, framing, headers, model_peek, reply, upgrade};
 
 /// One request, from its head to the hand-over of the response's body.
-pub(crate) async fn live(shared: Arc<Shared>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(crate) async fn live(
+    shared: Arc<Shared>,
+    mut request: Request<Incoming>,
+    slot: upgrade::Slot,
+) -> Response<ResponseBody> {
     let version = request.version();
-    let (mut exchange, request) = arrive(&shared, request);
+    let websocket = upgrade::asked(&mut request);
+    let (mut exchange, request) = arrive(&shared, request, websocket.is_some());
+    if let Err(failure) = framing::request(&request) {
+        return reply::answer(exchange, failure);
+    }
 
     // The settings alone decide where it goes; the model is looked for only if some route asks for one.
     let (upstream, request) = match route(&shared, request).await {
@@ -39,22 +48,26 @@ pub(crate) async fn live(shared: Arc<Shared>, request: Request<Incoming>) -> Res
     exchange.routed(&upstream.info);
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
-    let relayed = match for_upstream(upstream, request) {
+    let relayed = match for_upstream(upstream, request, websocket.is_some()) {
         Ok(request) => forward::forward(&shared, upstream, request, &mut exchange).await,
         Err(failure) => Err(failure),
     };
-    match relayed {
-        Ok((response, lease)) => for_client(&shared, response, lease, exchange, version),
-        Err(failure) => reply::answer(exchange, failure),
+    let sound = relayed.and_then(|answer| framing::response(&answer.response, websocket.is_some()).map(|()| answer));
+    match (sound, websocket) {
+        (Ok(answer), Some(client)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            upgrade::switch(answer, exchange, client, shared.clock.clone(), &slot)
+        }
+        (Ok(answer), _) => for_client(&shared, answer, exchange, version),
+        (Err(failure), _) => reply::answer(exchange, failure),
     }
 }
 
 /// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
-fn arrive(shared: &Arc<Shared>, request: Request<Incoming>) -> (Exchange, Request<RequestBody>) {
+fn arrive(shared: &Arc<Shared>, request: Request<Incoming>, websocket: bool) -> (Exchange, Request<RequestBody>) {
     let tap = RequestTap::new(shared.looked_at);
     let (parts, body) = request.into_parts();
     let arrival = Arrival {
-        endpoint: classify(&parts.method, parts.uri.path()),
+        endpoint: if websocket { upgrade::classify(&parts) } else { classify(&parts.method, parts.uri.path()) },
         method: parts.method.clone(),
         path: parts.uri.path().into(),
         caller: shared.keys.identify(&parts.headers),
@@ -82,24 +95,29 @@ async fn route(
 }
 
 /// The request as the upstream gets it. `parts.extensions` carry the case of the fields' names.
-fn for_upstream(upstream: &Upstream, request: Request<RequestBody>) -> Result<Request<RequestBody>, RelayFailure> {
+fn for_upstream(
+    upstream: &Upstream,
+    request: Request<RequestBody>,
+    websocket: bool,
+) -> Result<Request<RequestBody>, RelayFailure> {
     let (mut parts, body) = request.into_parts();
     let asked = parts.uri.path_and_query().ok_or(RelayFailure::BadRequest)?;
     let path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
     parts.uri = Uri::from(path);
-    parts.headers = headers::request(&parts.headers, parts.version, upstream.target.host_field());
+    if let Some(takes) = TakesTrailers::read(&parts.headers) {
+        parts.extensions.insert(takes);
+    }
+    parts.headers = headers::request(&parts.headers, parts.version, upstream.target.host_field(), websocket);
+    if let Some(key) = &upstream.key {
+        parts.headers = key.replace(&parts.headers);
+    }
     parts.version = Version::HTTP_11;
     Ok(Request::from_parts(parts, body))
 }
 
 /// The response as the client gets it. Its head goes out at once; its body is observed as it passes.
-fn for_client(
-    shared: &Shared,
-    response: Response<Incoming>,
-    lease: Lease,
-    mut exchange: Exchange,
-    version: Version,
-) -> Response<ResponseBody> {
+fn for_client(shared: &Shared, answer: Answer, mut exchange: Exchange, version: Version) -> Response<ResponseBody> {
+    let Answer { response, lease, watchdog } = answer;
     let (mut parts, body) = response.into_parts();
     exchange.answered(
         parts.status.as_u16(),
@@ -109,7 +127,7 @@ fn for_client(
     parts.headers = headers::response(&parts.headers, parts.status, version);
     parts.version = version;
     let keep_length = version < Version::HTTP_2 && parts.headers.contains_key(CONTENT_LENGTH);
-    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length);
+    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length, watchdog);
     Response::from_parts(parts, ResponseBody::Relayed(body))
 }
 

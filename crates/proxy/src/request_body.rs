@@ -11,11 +11,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use limpid_core::RequestFacts;
 use limpid_observe::RequestObserver;
+use tokio::time::Instant;
 
 /// What is seen of a request's body.
 pub(crate) struct RequestTap {
@@ -23,6 +25,8 @@ pub(crate) struct RequestTap {
     bytes: AtomicU64,
     broken: AtomicBool,
     malformed: AtomicBool,
+    began: Instant,
+    moved_ns: AtomicU64,
 }
 
 /// How a request's body broke off.
@@ -42,14 +46,33 @@ impl RequestTap {
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
+            began: Instant::now(),
+            moved_ns: AtomicU64::new(0),
         })
     }
 
     fn saw(&self, data: &Bytes) {
+        let moved = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.moved_ns.store(moved, Ordering::Relaxed);
         self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         if let Some(observer) = &self.observer {
             observer.lock().unwrap_or_else(PoisonError::into_inner).feed(data);
         }
+    }
+
+    /// When the last bytes of the body went by; the begin, where none have.
+    pub(crate) fn moved(&self) -> Instant {
+        self.began + Duration::from_nanos(self.moved_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether the body asks for a stream.
+    pub(crate) fn asks_for_stream(&self) -> bool {
+        self.with(|o| o.facts().stream) == Some(Some(true))
+    }
+
+    /// Counts bytes that are no body: those of a connection that switched protocols.
+    pub(crate) fn passed(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Bytes of the body so far.

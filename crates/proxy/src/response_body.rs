@@ -18,6 +18,7 @@
 //! too. hyper takes that field away or moves it if the body says beforehand that it is over, so over HTTP/1.1 such a body
 //! says nothing and ends when it is polled.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use limpid_core::{Clock, Ending, RelayFailure, Tick};
 
 use crate::exchange::Exchange;
 use crate::pool::Lease;
+use crate::watchdog::Watchdog;
 
 /// The body of a response: relayed, or limpid's own.
 pub(crate) enum ResponseBody {
@@ -49,8 +51,32 @@ pub(crate) struct RelayedBody {
     /// hyper has the head or a frame that it may not have written yet.
     unwritten: bool,
     /// An error that waits for that.
-    held_back: Option<hyper::Error>,
+    held_back: Option<BrokenOff>,
+    watchdog: Option<Watchdog>,
 }
+
+/// Why a body is broken off.
+#[derive(Debug)]
+pub(crate) enum BrokenOff {
+    /// The upstream broke off.
+    Upstream(hyper::Error),
+    /// The upstream reset its stream without an error and without an end.
+    NoEnd,
+    /// The upstream was silent for too long.
+    Silence(RelayFailure),
+}
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BrokenOff::Upstream(error) => error.fmt(f),
+            BrokenOff::NoEnd => f.write_str("reset before the end"),
+            BrokenOff::Silence(failure) => f.write_str(failure.reason()),
+        }
+    }
+}
+
+impl std::error::Error for BrokenOff {}
 
 impl RelayedBody {
     /// `keep_length`: the head tells a length, which must reach the client as it is.
@@ -60,9 +86,11 @@ impl RelayedBody {
         lease: Lease,
         clock: Clock,
         keep_length: bool,
+        watchdog: Option<Watchdog>,
     ) -> RelayedBody {
         let announced_length = upstream.size_hint().exact().is_some();
-        let silent = keep_length && upstream.is_end_stream();
+        let bodiless = exchange.without_body();
+        let silent = keep_length && (bodiless || upstream.is_end_stream());
         let mut body = RelayedBody {
             upstream,
             exchange,
@@ -73,13 +101,19 @@ impl RelayedBody {
             handed_over: None,
             unwritten: true,
             held_back: None,
+            watchdog,
         };
-        body.end_if_complete();
+        if bodiless {
+            body.end();
+        } else {
+            body.end_if_complete();
+        }
         body
     }
 
+    /// A fulfilled length is the end too: HTTP/2 may tell its end in a frame of its own, for which hyper would not ask.
     fn end_if_complete(&mut self) {
-        if self.upstream.is_end_stream() {
+        if self.upstream.is_end_stream() || self.upstream.size_hint().exact() == Some(0) {
             self.end();
         }
     }
@@ -93,10 +127,10 @@ impl RelayedBody {
     }
 
     /// What comes next from upstream; see the module for what an error waits for.
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let polled = match self.held_back.take() {
             Some(error) => Poll::Ready(Some(Err(error))),
-            None => Pin::new(&mut self.upstream).poll_frame(cx),
+            None => Pin::new(&mut self.upstream).poll_frame(cx).map(|frame| self.checked(frame)),
         };
         match polled {
             Poll::Ready(Some(Err(error))) if std::mem::take(&mut self.unwritten) => {
@@ -107,9 +141,23 @@ impl RelayedBody {
             Poll::Pending => {
                 self.handed_over = None;
                 self.unwritten = false;
-                Poll::Pending
+                let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
+                let failure = ready!(watchdog.poll_silence(cx, self.exchange.awaits_token()));
+                Poll::Ready(Some(Err(BrokenOff::Silence(failure))))
             }
-            ready @ Poll::Ready(_) => ready,
+            Poll::Ready(frame) => {
+                if let Some(watchdog) = &mut self.watchdog {
+                    watchdog.moved();
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn checked(&self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Result<Frame<Bytes>, BrokenOff>> {
+        match frame {
+            None if self.lease.as_ref().is_some_and(|l| !l.is_whole(&self.upstream)) => Some(Err(BrokenOff::NoEnd)),
+            frame => frame.map(|f| f.map_err(BrokenOff::Upstream)),
         }
     }
 
@@ -124,9 +172,9 @@ impl RelayedBody {
 
 impl Body for RelayedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
         let polled = ready!(this.poll_upstream(cx));
         match &polled {
@@ -136,9 +184,12 @@ impl Body for RelayedBody {
                 this.end_if_complete();
             }
             Some(Err(error)) => {
-                tracing::debug!(%error, "the upstream broke off in mid-body");
+                tracing::debug!(%error, "the body is broken off");
                 this.lease = None;
-                this.exchange.failed(RelayFailure::BodyCutOff);
+                this.exchange.failed(match error {
+                    BrokenOff::Upstream(_) | BrokenOff::NoEnd => RelayFailure::BodyCutOff,
+                    BrokenOff::Silence(failure) => *failure,
+                });
                 this.exchange.finish(Ending::UpstreamError);
             }
             None => this.end(),
@@ -157,9 +208,9 @@ impl Body for RelayedBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             ResponseBody::Relayed(body) => Pin::new(body).poll_frame(cx),
             ResponseBody::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),

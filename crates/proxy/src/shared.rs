@@ -9,9 +9,12 @@ use limpid_observe::Limits;
 use limpid_route::{KeyNames, Match, RouteTable, Target};
 use limpid_settle::Settler;
 
-use crate::connect::{Connector, TrustError};
+use crate::connect::{Connector, Http2, Reach, TrustError};
+use crate::credentials::UpstreamKey;
 use crate::ids::Ids;
-use crate::pool::Pool;
+use crate::pool::{Keep, Pool};
+use crate::trust::Authorities;
+use crate::watchdog::Timeouts;
 
 /// How one upstream is matched and reached.
 pub struct UpstreamConfig {
@@ -23,8 +26,16 @@ pub struct UpstreamConfig {
     pub matches: Match,
     /// What stands in for the matched path prefix; `None` leaves the path as it came.
     pub rewrite_prefix: Option<String>,
-    /// How long a connection may take, TLS included.
+    /// Which HTTP it is spoken to with.
+    pub http2: Http2,
+    /// Certificate authorities that it may use beside those that the machine trusts.
+    pub tls_authorities: Option<Authorities>,
+    /// How long a connection may take, TLS and the begin of HTTP/2 included.
     pub connect_timeout: Duration,
+    /// Its own API key, which takes the place of the client's; `None` passes the client's on.
+    pub key: Option<UpstreamKey>,
+    /// How long it may be silent.
+    pub timeouts: Timeouts,
     /// How long an unused connection is kept. Keep it below the upstream's own limit, or requests meet closing ones.
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept.
@@ -76,6 +87,8 @@ pub(crate) struct Upstream {
     pub(crate) info: Arc<UpstreamInfo>,
     pub(crate) target: Target,
     pub(crate) rewrite: Option<(String, String)>,
+    pub(crate) key: Option<UpstreamKey>,
+    pub(crate) timeouts: Timeouts,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -108,9 +121,9 @@ impl Shared {
         let ProxyConfig { server, upstreams, observe, keys, settler, sink, clock } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let looked_at = (observe.enabled || by_model).then_some(observe.request_bytes);
-        let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()))?;
+        let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()));
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
-        let upstreams = upstreams.into_iter().map(|u| u.start(&connector, &clock)).collect();
+        let upstreams = upstreams.into_iter().map(|u| u.start(&connector, &clock)).collect::<Result<_, _>>()?;
         let aborting = AtomicBool::new(false);
         Ok(Shared {
             server,
@@ -137,15 +150,14 @@ impl Shared {
 }
 
 impl UpstreamConfig {
-    fn start(self, connector: &Connector, clock: &Clock) -> Upstream {
+    fn start(self, connector: &Connector, clock: &Clock) -> Result<Upstream, TrustError> {
         let rewrite = self.matches.path_prefix.zip(self.rewrite_prefix);
         let rewrite = rewrite.map(|(from, to)| (from.trim_end_matches('/').to_owned(), to));
-        let pool = Pool::new(
-            connector.to(&self.target, self.connect_timeout),
-            clock.clone(),
-            self.pool_idle_timeout,
-            self.max_idle_connections,
-        );
-        Upstream { info: self.info, target: self.target, rewrite, pool }
+        let authorities = self.tls_authorities.as_ref();
+        let reach = Reach { target: &self.target, http2: self.http2, authorities, timeout: self.connect_timeout };
+        let keep = Keep { idle_timeout: self.pool_idle_timeout, max_idle: self.max_idle_connections };
+        let pool = Pool::new(connector.to(&reach)?, clock.clone(), keep);
+        let Self { info, target, key, timeouts, .. } = self;
+        Ok(Upstream { info, target, rewrite, key, timeouts, pool })
     }
 }

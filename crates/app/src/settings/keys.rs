@@ -63,7 +63,7 @@ pub(super) fn refuse_twins(keys: &[Key], r: &mut Reader<'_>) {
 }
 
 /// The name of a variable. Who writes the key itself here by mistake must not find it in a fault.
-struct Variable(Arc<str>);
+pub(super) struct Variable(pub(super) Arc<str>);
 
 impl Kind for Variable {
     const WRITE: &'static str = "write the variable's name, never the key itself";

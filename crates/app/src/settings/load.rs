@@ -122,7 +122,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
     let server = Server::read(sections.reader("server", report));
     let admin = Admin::read(sections.reader("admin", report));
     let told = report.faults.len();
-    let upstreams = sections.named("upstreams", report, Upstream::read);
+    let upstreams = sections.named("upstreams", report, |name, r| Upstream::read(name, env, r));
     let bad_upstreams = report.faults.len() > told;
     // A misspelt section, or an upstream with a fault, may be the one that is missing.
     if upstreams.is_empty() && !bad_sections && !bad_upstreams {

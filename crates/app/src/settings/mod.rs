@@ -37,7 +37,7 @@ pub use reader::Resolved;
 pub use record::Record;
 pub use server::Server;
 pub use telemetry::{Attributes, Export, Protocol, Telemetry};
-pub use upstreams::Upstream;
+pub use upstreams::{Upstream, UpstreamHttp2};
 
 /// All settings, checked. Made by [`Sources::load`].
 #[derive(Debug, Clone, PartialEq)]

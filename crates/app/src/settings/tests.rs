@@ -62,8 +62,16 @@ fn proxy_toml_shows_every_setting_with_its_default() {
     }
 }
 
+/// A certificate that nothing uses.
+const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
+
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 16] = [
+    "tls_ca_file",
+    "headers_timeout",
+    "first_token_timeout",
+    "idle_timeout",
+    "api_key_env",
     "worker_threads",
     "key_hash_secret",
     "region",
@@ -82,11 +90,11 @@ fn proxy_toml_is_valid_with_every_line_taken_in() {
     let text: String = documented()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if is_setting(rest) => format!("{rest}\n"),
+            Some(rest) if is_setting(rest) => format!("{}\n", rest.replace("/etc/limpid/ca.pem", CA_FILE)),
             _ => format!("{line}\n"),
         })
         .collect();
-    let loaded = load(&text, &[("TEAM_A_KEY", "sk-1")]);
+    let loaded = load(&text, &[("TEAM_A_KEY", "sk-1"), ("OPENAI_API_KEY", "sk-2")]);
     assert_eq!(loaded.warnings, []);
     let default = load(ONE, &[]);
     for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
@@ -381,4 +389,37 @@ fn a_file_that_was_named_must_be_there() {
     let missing = std::env::temp_dir().join("limpid-no-such-file.toml");
     let faults = Sources::gather(Some(&missing), Env::new(), Flags::default()).unwrap_err();
     assert!(faults.to_string().contains("limpid-no-such-file.toml: the settings file cannot be read"), "{faults}");
+}
+
+#[test]
+fn an_upstreams_key_comes_from_its_variable_and_shows_nowhere() {
+    let text = format!("{ONE}api_key_env = \"UP_KEY\"\n");
+    let loaded = load(&text, &[("UP_KEY", "sk-canary")]);
+    assert_eq!(loaded.settings.upstreams[0].api_key.as_ref().map(Secret::expose), Some("sk-canary"));
+    assert!(!format!("{loaded:?}").contains("canary"));
+    for env in [&[][..], &[("UP_KEY", "")], &[("UP_KEY", "sk\ncanary")]] {
+        let faults = sources(&text, env).load().unwrap_err().to_string();
+        assert!(faults.contains("upstreams.default.api_key_env = \"UP_KEY\""), "{faults}");
+        assert!(!faults.contains("canary"), "{faults}");
+    }
+}
+
+#[test]
+fn a_file_of_authorities_is_read_at_the_start_and_must_hold_some() {
+    let at = |path: &str| format!("{ONE}tls_ca_file = {path:?}\n");
+    let loaded = load(&at(CA_FILE), &[]);
+    let found = loaded.settings.upstreams[0].tls_authorities.as_ref();
+    assert_eq!(format!("{found:?}"), "Some(1 certificate authorities)");
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (path, why) in [(manifest, "no certificate"), ("/nowhere/ca.pem", "cannot be read"), ("/dev/zero", "4 MiB")] {
+        let told = faults(&at(path), &[]);
+        assert!(told.len() == 1 && told[0].contains("tls_ca_file") && told[0].contains(why), "{told:?}");
+    }
+}
+
+#[test]
+fn http2_has_three_choices() {
+    assert_eq!(load(ONE, &[]).settings.upstreams[0].http2, UpstreamHttp2::Auto);
+    assert_eq!(load(&format!("{ONE}http2 = \"always\"\n"), &[]).settings.upstreams[0].http2, UpstreamHttp2::Always);
+    assert!(faults(&format!("{ONE}http2 = true\n"), &[])[0].contains("http2"));
 }

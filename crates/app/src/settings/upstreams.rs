@@ -1,13 +1,33 @@
 //! `[upstreams.NAME]`: the backends, and which requests each serves.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpid_proxy::Authorities;
 use limpid_route::{Match, ModelPattern, Target, TargetError};
 
+use super::env::Env;
 use super::faults::Origin;
-use super::kinds::Kind;
+use super::keys::Variable;
+use super::kinds::{Kind, Secret, named_kind};
 use super::reader::{Checked, Reader, Refused, positive};
+
+/// The largest file of certificates, bytes; a system's whole bundle has a quarter of a megabyte.
+const MAX_CA_FILE: u64 = 4 << 20;
+
+named_kind! {
+    /// Which HTTP an upstream is spoken to with.
+    UpstreamHttp2, "write \"auto\", \"always\" or \"never\"" {
+        /// HTTP/2 where an https upstream chooses it, else HTTP/1.1.
+        Auto = "auto",
+        /// HTTP/2 only; on http by prior knowledge.
+        Always = "always",
+        /// HTTP/1.1 only.
+        Never = "never",
+    }
+}
 
 /// A backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +45,27 @@ pub struct Upstream {
     pub serves: Match,
     /// What stands in place of `path_prefix` on the way up. Default: absent, the path goes as it came.
     pub rewrite_prefix: Option<String>,
+    /// Its own API key, from the variable that `api_key_env` names; it takes the place of the client's, so whoever can reach
+    /// the data listener can use it. It goes where the provider wants it: `x-api-key` for `anthropic`, `api-key` for
+    /// `azure.ai.openai`, else `Authorization: Bearer`. Default: absent, the client's own key goes up as it came.
+    pub api_key: Option<Secret>,
+    /// Which HTTP it is spoken to with. Default `auto`: what an https upstream prefers is what it is built for, and one
+    /// connection for many streams spares handshakes; on http there is no way to ask, and inference servers speak HTTP/1.1.
+    pub http2: UpstreamHttp2,
+    /// Certificate authorities beside the machine's, from the PEM file that `tls_ca_file` names, read at the start. Default:
+    /// absent, the machine's alone.
+    pub tls_authorities: Option<Authorities>,
     /// How long a connection may take to come up, TLS included. Default 5 s. Then the client gets 504.
     pub connect_timeout: Duration,
+    /// How long the response's head may take after the request's last byte. Default: absent, no limit, for a model may
+    /// think for many minutes. Then the client gets 504.
+    pub headers_timeout: Option<Duration>,
+    /// How long the first token of a stream may take after the request was sent. Default: absent, no limit. Then the client
+    /// gets 504, or the stream breaks off if its head has come.
+    pub first_token_timeout: Option<Duration>,
+    /// How long the response's body may be silent; any byte counts, a comment too. Default: absent, no limit. Then the body
+    /// breaks off. Some servers keep a connection open and say nothing more when they are shut down.
+    pub idle_timeout: Option<Duration>,
     /// How long an unused connection is kept. Default 4 s: below the 5 s after which uvicorn (vLLM, SGLang) closes,
     /// for a request that meets a closing connection fails. `0s` keeps none.
     pub pool_idle_timeout: Duration,
@@ -38,7 +77,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// `None` after a fault in the name or URL.
-    pub(super) fn read(name: &str, mut r: Reader<'_>) -> Option<Upstream> {
+    pub(super) fn read(name: &str, env: &Env, mut r: Reader<'_>) -> Option<Upstream> {
         let at = r.origin();
         let named = good_name(name);
         if !named {
@@ -72,6 +111,7 @@ impl Upstream {
                 "add path_prefix, or take it out",
             );
         }
+        let api_key = api_key(name, env, &mut r);
         let upstream = Upstream {
             name: Arc::from(name),
             url: url?,
@@ -79,7 +119,13 @@ impl Upstream {
             region,
             serves,
             rewrite_prefix: rewrite.map(|(p, _): (Arc<str>, _)| p.to_string()),
+            api_key,
+            http2: r.value("http2", UpstreamHttp2::Auto),
+            tls_authorities: authorities(name, &mut r),
             connect_timeout: r.value_if("connect_timeout", Duration::from_secs(5), positive),
+            headers_timeout: r.optional("headers_timeout", positive),
+            first_token_timeout: r.optional("first_token_timeout", positive),
+            idle_timeout: r.optional("idle_timeout", positive),
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
             at,
@@ -92,6 +138,43 @@ impl Upstream {
     pub fn is_default(&self) -> bool {
         self.serves == Match::default()
     }
+}
+
+/// The key, or a fault: without it every request would fail, or go up with a key of the client's.
+fn api_key(name: &str, env: &Env, r: &mut Reader<'_>) -> Option<Secret> {
+    let Variable(variable) = r.optional("api_key_env", |_| Ok(()))?;
+    let value = env.get(&*variable).map(|v| v.trim()).filter(|v| !v.is_empty());
+    let good = value.filter(|v| v.bytes().all(|b| (b'!'..=b'~').contains(&b)));
+    let why = match (value, good) {
+        (_, Some(key)) => return Some(Secret::new(key)),
+        (None, _) => "that variable is not set",
+        (Some(_), None) => "what that variable holds cannot stand in an HTTP field",
+    };
+    let what = format!("upstreams.{name}.api_key_env = {variable:?}");
+    r.fault(r.origin(), what, why, &format!("set {variable} to the upstream's key, or take the setting out"));
+    None
+}
+
+/// What the file holds, or a fault: without it every handshake would fail.
+fn authorities(name: &str, r: &mut Reader<'_>) -> Option<Authorities> {
+    let (path, at): (Arc<str>, _) = r.optional_or("tls_ca_file", None, |_| Ok(()))?;
+    let why = match read_bounded(&path).map(|pem| Authorities::from_pem(&pem)) {
+        Ok(Ok(found)) => return Some(found),
+        Ok(Err(why)) => why,
+        Err(error) => format!("it cannot be read ({error})"),
+    };
+    let what = format!("upstreams.{name}.tls_ca_file = {}", path.show());
+    r.fault(at, what, why, "name a PEM file of the authority's certificate, or take the setting out");
+    None
+}
+
+fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_CA_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_CA_FILE {
+        return Err(io::Error::other("larger than 4 MiB"));
+    }
+    Ok(content)
 }
 
 /// Refuses upstreams that match the same requests: which one serves would be chance.

@@ -84,7 +84,10 @@ mod tests {
         let mut request = request.body(()).unwrap();
         request.extensions_mut().insert(TakesTrailers);
         let there = to_http2(request, &Uri::from_static("https://up:1"));
-        assert_eq!((there.uri().to_string().as_str(), there.version()), ("https://up:1/v1/chat?a=%20b", Version::HTTP_2));
+        assert_eq!(
+            (there.uri().to_string().as_str(), there.version()),
+            ("https://up:1/v1/chat?a=%20b", Version::HTTP_2)
+        );
         assert_eq!(lines(&there), ["x-a: 1", "x-a: 3", "x-b: 2", "te: trailers"]);
         let back = to_http1(there);
         assert_eq!((back.uri().to_string().as_str(), back.version()), ("/v1/chat?a=%20b", Version::HTTP_11));

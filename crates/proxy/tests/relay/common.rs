@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use limpid_core::{Category, Clock, Ending, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
-use limpid_proxy::{Drained, ObserveConfig, Proxy, ProxyConfig, ServerConfig, UpstreamConfig};
+use limpid_proxy::{Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
 use limpid_route::{KeyNames, Match, ModelPattern, Target};
 use limpid_settle::Settler;
 use limpid_testkit::{CollectingSink, RawClient, Reply, ReplyEnd, Step, exchange, request};
@@ -115,7 +115,11 @@ pub(crate) fn upstream(name: &str, url: &str) -> UpstreamConfig {
         target,
         matches: Match::default(),
         rewrite_prefix: None,
+        http2: Http2::default(),
+        tls_authorities: None,
         connect_timeout: SOON,
+        key: None,
+        timeouts: Timeouts::default(),
         pool_idle_timeout: Duration::from_secs(60),
         max_idle_connections: 16,
     }

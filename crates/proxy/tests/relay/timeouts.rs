@@ -1,0 +1,124 @@
+//! An upstream that is silent for too long. The limits are short and real; which one ran out is told by the record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_core::{Category, Ending, ExchangeRecord};
+use limpid_proxy::Timeouts;
+use limpid_testkit::{RawServer, ReplyEnd, Step, request};
+use tokio::sync::Notify;
+
+use crate::common::{CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, chunk, outcome, streaming, upstream, whole};
+
+const SHORT: Duration = Duration::from_millis(120);
+
+async fn rig(server: &RawServer, timeouts: Timeouts) -> Rig {
+    let mut only = upstream("only", &server.url());
+    only.timeouts = timeouts;
+    Rig::with(vec![only], |_| {}).await
+}
+
+fn timed_out(record: &ExchangeRecord, reason: &str) {
+    assert_eq!(outcome(record), (Category::Timeout, reason, Ending::UpstreamError));
+}
+
+/// A script that goes on only when the test is over.
+fn silent_after(bytes: &[u8]) -> Vec<Step> {
+    vec![Step::ReadRequest, Step::send(bytes), Step::Wait(Arc::new(Notify::new()))]
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_a_504() {
+    let server = RawServer::start(vec![Step::ReadRequest, Step::ReadToEnd]).await.unwrap();
+    let rig = rig(&server, Timeouts { headers: Some(SHORT), ..Timeouts::default() }).await;
+    let reply = rig.ask(&streaming()).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (504, Some("headers_timeout")));
+    assert!(reply.text().contains("limpid_timeout"), "{}", reply.text());
+    timed_out(&rig.record().await, "headers_timeout");
+    server.until(SOON, |seen| seen.iter().all(|s| s.peer_closed)).await.unwrap();
+}
+
+/// The limit counts from the last byte of the request: a slow upload is not the upstream's silence.
+#[tokio::test]
+async fn an_upload_that_goes_on_holds_the_limit_off() {
+    let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(reply)]).await.unwrap();
+    let rig = rig(&server, Timeouts { headers: Some(2 * SHORT), ..Timeouts::default() }).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", CHAT, &[("Content-Length", "6")], b"")).await.unwrap();
+    for byte in b"{    }" {
+        tokio::time::sleep(SHORT).await;
+        client.send(&[*byte]).await.unwrap();
+    }
+    let reply = client.read_reply(SOON).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
+}
+
+#[tokio::test]
+async fn a_first_token_that_does_not_come_breaks_the_stream_off() {
+    // Comments and the role are bytes, but no tokens.
+    let role = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    let begun = [SSE_HEAD, &chunk(b": ping\n\n"), &chunk(role)].concat();
+    let server = RawServer::start(silent_after(&begun)).await.unwrap();
+    let rig = rig(&server, Timeouts { first_token: Some(SHORT), ..Timeouts::default() }).await;
+    let reply = rig.ask(&streaming()).await;
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.end, ReplyEnd::Complete);
+    assert_eq!(reply.body, [&b": ping\n\n"[..], role].concat());
+    timed_out(&rig.record().await, "first_token_timeout");
+}
+
+#[tokio::test]
+async fn before_the_head_the_first_token_is_awaited_only_of_streams() {
+    let server = RawServer::start(vec![Step::ReadRequest, Step::ReadToEnd]).await.unwrap();
+    let rig = rig(&server, Timeouts { first_token: Some(SHORT), ..Timeouts::default() }).await;
+    let reply = rig.ask(&streaming()).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (504, Some("first_token_timeout")));
+    timed_out(&rig.record().await, "first_token_timeout");
+}
+
+#[tokio::test]
+async fn a_first_token_in_time_ends_that_limit() {
+    let go_on = Arc::new(Notify::new());
+    let script = vec![
+        Step::ReadRequest,
+        Step::send([SSE_HEAD, &chunk(EVENT)].concat()),
+        Step::Wait(Arc::clone(&go_on)),
+        Step::send([chunk(DONE), LAST_CHUNK.to_vec()].concat()),
+    ];
+    let server = RawServer::start(script).await.unwrap();
+    let rig = rig(&server, Timeouts { first_token: Some(SHORT), ..Timeouts::default() }).await;
+    let mut client = rig.client().await;
+    client.send(&streaming()).await.unwrap();
+    client.read_until(EVENT, SOON).await.unwrap();
+    tokio::time::sleep(3 * SHORT).await;
+    go_on.notify_one();
+    assert!(client.read_until(b"[DONE]\n\n\r\n0\r\n\r\n", SOON).await.is_ok());
+    assert_eq!(rig.record().await.outcome.category, Category::Ok);
+}
+
+#[tokio::test]
+async fn a_body_that_falls_silent_breaks_off() {
+    let server = RawServer::start(silent_after(&[SSE_HEAD, &chunk(EVENT)].concat())).await.unwrap();
+    let rig = rig(&server, Timeouts { idle: Some(SHORT), ..Timeouts::default() }).await;
+    let reply = rig.ask(&streaming()).await;
+    assert_ne!(reply.end, ReplyEnd::Complete);
+    assert_eq!(reply.body, EVENT);
+    let record = rig.record().await;
+    timed_out(&record, "idle_timeout");
+    assert_eq!(record.token_events, Some(1));
+}
+
+/// Any byte holds the idle limit off, a comment too, and there is no limit on the total.
+#[tokio::test]
+async fn bytes_now_and_then_hold_the_idle_limit_off() {
+    let mut script = vec![Step::ReadRequest, Step::send(SSE_HEAD)];
+    for _ in 0..8 {
+        script.extend([Step::Sleep(SHORT / 2), Step::send(chunk(b": ping\n\n"))]);
+    }
+    script.push(Step::send([chunk(EVENT), chunk(DONE), LAST_CHUNK.to_vec()].concat()));
+    let server = RawServer::start(script).await.unwrap();
+    let rig = rig(&server, Timeouts { idle: Some(2 * SHORT), ..Timeouts::default() }).await;
+    assert!(whole(&rig.ask(&streaming()).await));
+    assert_eq!(rig.record().await.outcome.category, Category::Ok);
+}
