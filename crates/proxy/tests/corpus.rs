@@ -1,0 +1,38 @@
+//! The corpus of the fuzz targets `route` and `settle`, replayed by the targets' own functions. It stands here because
+//! the proxy is the room that may use both; those of the observers are in `crates/observe/tests/corpus.rs`.
+
+#[expect(unreachable_pub, dead_code, reason = "the fuzz crate's module, of which the other uses a part")]
+#[path = "../../../fuzz/src/response.rs"]
+mod response;
+#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
+#[path = "../../../fuzz/src/route.rs"]
+mod route;
+#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
+#[path = "../../../fuzz/src/settle.rs"]
+mod settle;
+
+use std::path::Path;
+
+/// Replays a target's inputs; the name of one that fails stands in the message.
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let input = std::fs::read(&path).unwrap();
+        let outcome = std::panic::catch_unwind(|| check(&input));
+        assert!(outcome.is_ok(), "{} fails, see above", path.display());
+        inputs += 1;
+    }
+    assert!(inputs > 5, "{} is nearly empty", folder.display());
+}
+
+#[test]
+fn heads_of_the_corpus_keep_the_invariants() {
+    replay("route", route::check);
+}
+
+#[test]
+fn verdicts_of_the_corpus_keep_the_invariants() {
+    replay("settle", settle::check);
+}
