@@ -94,9 +94,10 @@ impl ResponseObserver {
         let mut seen = Seen::default();
         let failed = head.status >= 400;
         let switched = head.status == 101;
-        let mut frame = match switched {
-            true => Frame::WebSocket(WebSocket::new(Some(limits.event_bytes))),
-            false => Frame::for_type(head.content_type, failed, head.endpoint, limits),
+        let mut frame = if switched {
+            Frame::WebSocket(WebSocket::new(Some(limits.event_bytes)))
+        } else {
+            Frame::for_type(head.content_type, failed, head.endpoint, limits)
         };
         seen.observation.streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_));
         let mut decoder = None;

@@ -85,7 +85,9 @@ fn is_host(value: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(version: Version, uri: &str, fields: &[(&str, &str)]) -> bool {
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
+    fn asked(version: Version, uri: &str, fields: Fields<'_>) -> bool {
         let mut building = Request::builder().version(version).uri(uri);
         for (name, value) in fields {
             building = building.header(*name, *value);
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let cases: [(&[(&str, &str)], bool, bool, bool); 10] = [
+        let cases: [(Fields<'_>, bool, bool, bool); 10] = [
             // HTTP/1.0, HTTP/1.1, HTTP/2 with :authority a:1
             (&[], true, false, true),
             (&[("host", "a:1")], true, true, true),
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn lengths_and_codings() {
-        let cases: [(&[(&str, &str)], bool, bool); 12] = [
+        let cases: [(Fields<'_>, bool, bool); 12] = [
             // request, response
             (&[("content-length", "5")], true, true),
             (&[("content-length", "5"), ("content-length", "5")], false, true),

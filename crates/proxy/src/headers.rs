@@ -55,6 +55,7 @@ pub(crate) fn response(fields: &HeaderMap, status: StatusCode, version: Version)
 }
 
 /// What this hop's fields may become on the next.
+#[derive(Clone, Copy)]
 struct Keep {
     /// The next hop knows chunks.
     chunked: bool,

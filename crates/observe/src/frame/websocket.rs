@@ -122,11 +122,12 @@ impl WebSocket {
 
     /// A head is whole: what its frame is, and how long.
     fn begin(&mut self) -> Outcome {
-        let [first, second, rest @ ..] = &self.head;
-        let [a, b, c, d, e, f, g, h, ..] = *rest;
+        let [first, second, ..] = self.head;
+        let number =
+            |bytes| self.head.iter().skip(2).take(bytes).fold(0_u64, |all, byte| (all << 8) | u64::from(*byte));
         let length = match second & 0x7f {
-            126 => u64::from(u16::from_be_bytes([a, b])),
-            127 => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            126 => number(2),
+            127 => number(8),
             short => u64::from(short),
         };
         let (opcode, masked, compressed) = (first & 0x0f, second & 0x80 != 0, first & 0x40 != 0);
@@ -270,5 +271,28 @@ mod tests {
         let mut watch = CloseWatch::default();
         watch.feed(b"\x83\x01x\x88\x00");
         assert!(!watch.closed(), "lost in what is no WebSocket");
+    }
+
+    proptest::proptest! {
+        /// Any bytes, half of them made of frames, read the same at any split, and never grow the buffer past its limit.
+        #[test]
+        fn any_bytes_read_the_same_however_they_are_split(
+            parts in proptest::collection::vec((0_u8..=0xff, 0_usize..200, proptest::bool::ANY), 0..20),
+            split in 1_usize..40,
+        ) {
+            let wire: Vec<u8> = parts.iter().flat_map(|(first, length, framed)| {
+                let payload = vec![*first; *length];
+                if *framed { frame(*first, &payload) } else { payload }
+            }).collect();
+            let limit = Some(150);
+            proptest::prop_assert_eq!(read(&wire, split, limit), read(&wire, wire.len().max(1), limit));
+            let mut frames = WebSocket::new(limit);
+            for part in wire.chunks(split) {
+                if frames.feed(part, &mut |_| Ok(())).is_err() {
+                    break;
+                }
+                proptest::prop_assert!(frames.text.len() <= 150);
+            }
+        }
     }
 }

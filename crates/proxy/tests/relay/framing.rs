@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::common::{LAST_CHUNK, Rig, SOON, always, outcome, text, upstream};
+use crate::common::{LAST_CHUNK, Rig, SOON, Sponge, always, outcome, text, upstream};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NEXT: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -358,4 +358,113 @@ async fn an_unasked_101_is_a_bad_response() {
     let rig = Rig::to(server.addr()).await;
     let got = rig.ask(&request("GET", "/v1/x", &[], b"")).await;
     assert_eq!((got.status, got.header("x-limpid-error")), (502, Some("bad_response")));
+}
+
+/// One HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Fields, each as a literal that is not indexed (RFC 7541 §6.2.2).
+fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
+    let literal = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    fields.iter().flat_map(|(name, value)| [&[0][..], &literal(name), &literal(value)].concat()).collect()
+}
+
+/// What a server answers to these frames: `400`, or that it reset or closed.
+async fn http2_answer(rig: &Rig, frames: &[u8]) -> &'static str {
+    let mut stream = TcpStream::connect(rig.addr).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, b"")).await.unwrap();
+    // The server may close before all is written.
+    let _closed = stream.write_all(frames).await;
+    let mut got = Vec::new();
+    let reading = async {
+        loop {
+            while got.len() >= 9 {
+                let length = usize::from(got[1]) << 8 | usize::from(got[2]);
+                if got.len() < 9 + length {
+                    break;
+                }
+                match got[3] {
+                    // `:status: 400` is entry 12 of the static table.
+                    1 => return if got[9] == 0x8c { "400" } else { "another answer" },
+                    3 => return "reset",
+                    7 => return "closed",
+                    _ => drop(got.drain(..9 + length)),
+                }
+            }
+            if !stream.read_buf(&mut got).await.is_ok_and(|n| n > 0) {
+                return "closed";
+            }
+        }
+    };
+    timeout(SOON, reading).await.unwrap_or("nothing")
+}
+
+#[tokio::test]
+async fn http2_requests_that_are_no_good_are_refused() {
+    let (method, scheme, path) = ((":method", "POST"), (":scheme", "http"), (":path", "/v1/x"));
+    let host = (":authority", "x");
+    let good = [method, scheme, path, host];
+    let with = |more: &[(&'static str, &'static str)]| [&good[..], more].concat();
+    let cases = [
+        ("no method", vec![scheme, path, host]),
+        ("no scheme", vec![method, path]),
+        ("no path", vec![method, scheme, host]),
+        ("an empty path", vec![method, scheme, (":path", ""), host]),
+        ("two paths", with(&[(":path", "/smuggled")])),
+        ("two methods", with(&[(":method", "GET")])),
+        ("two authorities", with(&[(":authority", "y")])),
+        ("an unknown pseudo-field", with(&[(":upstream", "y")])),
+        ("a response's pseudo-field", with(&[(":status", "200")])),
+        ("a protocol without CONNECT", with(&[(":protocol", "websocket")])),
+        ("a pseudo-field behind a field", [&[("x-a", "1")][..], &good].concat()),
+        ("a name in capitals", with(&[("X-A", "1")])),
+        ("a name with a blank", with(&[("x a", "1")])),
+        ("an empty name", with(&[("", "1")])),
+        ("CRLF in a value", with(&[("x-a", "1\r\nhost: y")])),
+        ("LF in a value", with(&[("x-a", "1\ny")])),
+        ("NUL in a value", with(&[("x-a", "1\0")])),
+        ("CRLF in a path", vec![method, scheme, (":path", "/ HTTP/1.1\r\nHost: y"), host]),
+        ("a blank in a path", vec![method, scheme, (":path", "/ HTTP/1.1"), host]),
+        ("a blank in a method", vec![(":method", "GET / HTTP/1.1"), scheme, path, host]),
+        ("a connection field", with(&[("connection", "close")])),
+        ("chunks", with(&[("transfer-encoding", "chunked")])),
+        ("an upgrade", with(&[("upgrade", "websocket")])),
+        ("a TE that is not trailers", with(&[("te", "gzip")])),
+        ("a bad authority", vec![method, scheme, path, (":authority", "a b")]),
+        ("a bad length", with(&[("content-length", "+3")])),
+        ("a length that the data is not", with(&[("content-length", "9")])),
+        ("two lengths", with(&[("content-length", "3"), ("content-length", "9")])),
+        ("two equal lengths", with(&[("content-length", "3"), ("content-length", "3")])),
+        ("another host", with(&[("host", "y")])),
+        ("two hosts", with(&[("host", "x"), ("host", "x")])),
+        ("no host at all", vec![method, scheme, path]),
+        ("a user in a host", vec![method, scheme, path, ("host", "u@x")]),
+    ];
+    let mut server = Sponge::start(usize::MAX).await;
+    let rig = Rig::to(server.addr).await;
+    for (case, fields) in cases {
+        let frames = [frame(1, 4, 1, &literals(&fields)), frame(0, 1, 1, b"abc")].concat();
+        let got = http2_answer(&rig, &frames).await;
+        let limpids =
+            matches!(case, "two equal lengths" | "another host" | "two hosts" | "no host at all" | "a user in a host");
+        assert!(if limpids { got == "400" } else { ["reset", "closed"].contains(&got) }, "{case}: {got}");
+    }
+    // The same frames with nothing wrong in them are answered, or the cases would prove nothing.
+    let answering = RawServer::start(always(OK)).await.unwrap();
+    let frames = [frame(1, 4, 1, &literals(&with(&[("content-length", "3")]))), frame(0, 1, 1, b"abc")].concat();
+    assert_eq!(http2_answer(&Rig::to(answering.addr()).await, &frames).await, "another answer");
+
+    // Fields without end, in a head that is never over.
+    let mut flood = frame(1, 0, 1, &literals(&good));
+    for _ in 0..5_000 {
+        flood.extend(frame(9, 0, 1, &literals(&[("x-a", &"y".repeat(100))])));
+    }
+    assert_eq!(http2_answer(&rig, &flood).await, "closed", "CONTINUATION without end");
+    let up = server.until(|_| true).await;
+    assert!(!text(&up).contains("smuggled") && !text(&up).contains("Host: y"), "{}", text(&up));
+    assert!(!up.ends_with(b"abc"), "nothing whole: {}", text(&up));
 }

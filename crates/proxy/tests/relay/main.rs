@@ -8,8 +8,10 @@
 mod any_bytes;
 mod cancel;
 mod common;
+mod credentials;
 mod draining;
 mod endings;
+mod framing;
 mod http2;
 mod keep_alive;
 mod numbers;
@@ -17,4 +19,6 @@ mod observer;
 mod private;
 mod routing;
 mod streaming;
+mod timeouts;
 mod transparency;
+mod upgrade;
