@@ -152,7 +152,8 @@ fn reply(sent: &Message, exchange: &Exchange, request: Option<&Message>) -> Mess
 
 fn trailers(sent: &Message, pass: bool) -> Vec<Field> {
     let lower = |(n, v): &Field| (n.to_ascii_lowercase(), v.clone());
-    if pass { sent.trailers.iter().map(lower).collect() } else { Vec::new() }
+    // Those of a message that broke off are in no section that could be passed on.
+    if pass && sent.end == End::Complete { sent.trailers.iter().map(lower).collect() } else { Vec::new() }
 }
 
 /// hyper says `Connection: close` or `keep-alive` where it means it.
