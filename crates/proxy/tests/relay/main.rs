@@ -13,6 +13,8 @@ mod draining;
 mod endings;
 mod framing;
 mod http2;
+mod http2_alpn;
+mod http2_upstream;
 mod keep_alive;
 mod numbers;
 mod observer;

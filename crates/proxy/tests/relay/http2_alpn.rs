@@ -1,0 +1,127 @@
+//! Upstreams over TLS: what is agreed on decides which HTTP is spoken, and whom a certificate may come from is a setting.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use limpid_core::Category;
+use limpid_proxy::{Authorities, Http2, UpstreamConfig};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::common::{Rig, chat, outcome, upstream};
+
+/// A server over TLS that answers with the version it was asked in.
+struct Server {
+    addr: SocketAddr,
+    authority: String,
+    /// What each handshake agreed on.
+    agreed: Arc<Mutex<Vec<Option<String>>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(alpn: &[&str]) -> Server {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let mut config = config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap();
+        config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let agreed = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&agreed);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let chosen = stream.get_ref().1.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned());
+                tell.lock().unwrap().push(chosen);
+                tokio::spawn(async move {
+                    let service = service_fn(|request: Request<Incoming>| async move {
+                        let version = Bytes::from(format!("{:?}", request.version()));
+                        Ok::<_, Infallible>(Response::new(Full::new(version)))
+                    });
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    drop(builder.serve_connection(TokioIo::new(stream), service).await);
+                });
+            }
+        });
+        Server { addr, authority: issuer.pem(), agreed, accepting }
+    }
+
+    fn upstream(&self, http2: Http2) -> UpstreamConfig {
+        let tls_authorities = Some(Authorities::from_pem(self.authority.as_bytes()).unwrap());
+        UpstreamConfig { http2, tls_authorities, ..upstream("only", &format!("https://{}", self.addr)) }
+    }
+
+    fn agreed(&self) -> Vec<Option<String>> {
+        self.agreed.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+#[tokio::test]
+async fn alpn_decides() {
+    let h2 = Some("h2");
+    let http1 = Some("http/1.1");
+    let both = ["h2", "http/1.1"];
+    for (speaks, setting, agreed, version) in [
+        (&both[..], Http2::Alpn, h2, "HTTP/2.0"),
+        (&both[..1], Http2::Alpn, h2, "HTTP/2.0"),
+        (&both[1..], Http2::Alpn, http1, "HTTP/1.1"),
+        (&[], Http2::Alpn, None, "HTTP/1.1"),
+        (&both[..], Http2::Never, None, "HTTP/1.1"),
+        (&both[..], Http2::PriorKnowledge, h2, "HTTP/2.0"),
+    ] {
+        let server = Server::start(speaks).await;
+        let rig = Rig::with(vec![server.upstream(setting)], |_| {}).await;
+        for _ in 0..2 {
+            let reply = rig.ask(&chat("{}")).await;
+            assert_eq!((reply.status, reply.text().as_str()), (200, version), "{speaks:?} {setting:?}");
+        }
+        assert_eq!(server.agreed(), [agreed.map(str::to_owned)], "one connection, kept: {speaks:?} {setting:?}");
+        let records = rig.records(2).await;
+        assert!(records[0].timeline.connect.is_some() && records[1].timeline.connect.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_only_offer_is_a_tls_failure() {
+    let server = Server::start(&["http/1.1"]).await;
+    let rig = Rig::with(vec![server.upstream(Http2::PriorKnowledge)], |_| {}).await;
+    let reply = rig.ask(&chat("{}")).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")));
+}
+
+#[tokio::test]
+async fn an_authority_must_be_trusted() {
+    let server = Server::start(&["h2"]).await;
+    let mut only = server.upstream(Http2::Alpn);
+    only.tls_authorities = None;
+    let rig = Rig::with(vec![only], |_| {}).await;
+    assert_eq!(rig.ask(&chat("{}")).await.status, 502);
+    let record = rig.record().await;
+    assert_eq!((outcome(&record).0, outcome(&record).1), (Category::Network, "tls"));
+}
