@@ -22,7 +22,7 @@ async fn answers(rig: &Rig, bytes: &[u8]) -> Vec<u8> {
     stream.write_all(bytes).await.unwrap();
     let mut got = Vec::new();
     let reading = async { while stream.read_buf(&mut got).await.is_ok_and(|n| n > 0) {} };
-    timeout(SOON, reading).await.unwrap_or_else(|_| panic!("still open after {}", text(bytes)));
+    assert!(timeout(SOON, reading).await.is_ok(), "still open after {}", text(bytes));
     got
 }
 
@@ -31,64 +31,68 @@ fn then_next(lines: &str, body: &str) -> Vec<u8> {
     [format!("POST /v1/x HTTP/1.1\r\n{lines}\r\n{body}").as_bytes(), NEXT].concat()
 }
 
+/// Fields and a body that hyper refuses.
+const BAD_FIELDS: &[(&str, &str, &str)] = &[
+    ("differing lengths", "Host: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n", "abcde"),
+    ("a list of lengths", "Host: x\r\nContent-Length: 3, 3\r\n", "abc"),
+    ("a length with a plus", "Host: x\r\nContent-Length: +3\r\n", "abc"),
+    ("a negative length", "Host: x\r\nContent-Length: -3\r\n", "abc"),
+    ("a length in hex", "Host: x\r\nContent-Length: 0x3\r\n", "abc"),
+    ("a length with an underscore", "Host: x\r\nContent-Length: 1_0\r\n", "abcdefghij"),
+    ("a length with a blank inside", "Host: x\r\nContent-Length: 1 0\r\n", "abcdefghij"),
+    ("a length with a fraction", "Host: x\r\nContent-Length: 3.0\r\n", "abc"),
+    ("an empty length", "Host: x\r\nContent-Length:\r\n", "abc"),
+    ("an overflowing length", "Host: x\r\nContent-Length: 18446744073709551616\r\n", ""),
+    ("the largest length", "Host: x\r\nContent-Length: 18446744073709551615\r\n", ""),
+    ("an unknown coding", "Host: x\r\nTransfer-Encoding: xchunked\r\n", "0\r\n\r\n"),
+    ("a coding behind chunked", "Host: x\r\nTransfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"),
+    ("identity behind chunked", "Host: x\r\nTransfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
+    ("identity", "Host: x\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n", "abc"),
+    ("a quoted coding", "Host: x\r\nTransfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"),
+    ("a parameter of the coding", "Host: x\r\nTransfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"),
+    ("an empty coding", "Host: x\r\nTransfer-Encoding:\r\nContent-Length: 3\r\n", "abc"),
+    ("a blank before the colon", "Host: x\r\nTransfer-Encoding : chunked\r\n", "0\r\n\r\n"),
+    ("a tab before the colon", "Host: x\r\nContent-Length\t: 3\r\n", "abc"),
+    ("a folded line", "Host: x\r\nX-A: 1\r\n Content-Length: 3\r\n", "abc"),
+    ("a line that begins with a blank", " Host: x\r\nContent-Length: 3\r\n", "abc"),
+    ("no colon", "Host: x\r\nTransfer-Encoding\r\n", ""),
+    ("an empty name", "Host: x\r\n: 3\r\n", ""),
+    ("a bare CR in a value", "Host: x\r\nX-A: 1\rContent-Length: 3\r\n", "abc"),
+    ("a bare CR behind a value", "Host: x\r\nX-A: 1\r\r\n", ""),
+    ("NUL in a value", "Host: x\r\nX-A: 1\x002\r\n", ""),
+    ("NUL in a name", "Host: x\r\nX-\0A: 1\r\n", ""),
+    ("a control byte in a value", "Host: x\r\nX-A: \x01\r\n", ""),
+    ("a vertical tab before chunked", "Host: x\r\nTransfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n"),
+    ("DEL in a name", "Host: x\r\nX-\x7fA: 1\r\n", ""),
+];
+
+/// Heads that hyper refuses for their first line.
+const BAD_LINES: &[(&str, &str)] = &[
+    ("HTTP/0.9", "GET /v1/x\r\n\r\n"),
+    ("HTTP/0.9 with a bare LF", "GET /v1/x\n\n"),
+    ("a version of one part", "GET /v1/x HTTP/1\r\nHost: x\r\n\r\n"),
+    ("version 1.2", "GET /v1/x HTTP/1.2\r\nHost: x\r\n\r\n"),
+    ("version 2.0 by hand", "GET /v1/x HTTP/2.0\r\nHost: x\r\n\r\n"),
+    ("a version in lower case", "GET /v1/x http/1.1\r\nHost: x\r\n\r\n"),
+    ("a blank in the target", "GET /v1/x y HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("a tab for a blank", "GET\t/v1/x\tHTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("a bare CR in the line", "GET /v1/x\r HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("a bad method", "GE(T /v1/x HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("chunks in HTTP/1.0", "POST /v1/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+];
+
 /// hyper answers these by itself: a bare 400 or 431, and no exchange.
 #[tokio::test]
 async fn what_hyper_refuses_is_no_exchange() {
-    let heads = [
-        ("differing lengths", "Host: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n", "abcde"),
-        ("a list of lengths", "Host: x\r\nContent-Length: 3, 3\r\n", "abc"),
-        ("a length with a plus", "Host: x\r\nContent-Length: +3\r\n", "abc"),
-        ("a negative length", "Host: x\r\nContent-Length: -3\r\n", "abc"),
-        ("a length in hex", "Host: x\r\nContent-Length: 0x3\r\n", "abc"),
-        ("a length with an underscore", "Host: x\r\nContent-Length: 1_0\r\n", "abcdefghij"),
-        ("a length with a blank inside", "Host: x\r\nContent-Length: 1 0\r\n", "abcdefghij"),
-        ("a length with a fraction", "Host: x\r\nContent-Length: 3.0\r\n", "abc"),
-        ("an empty length", "Host: x\r\nContent-Length:\r\n", "abc"),
-        ("an overflowing length", "Host: x\r\nContent-Length: 18446744073709551616\r\n", ""),
-        ("the largest length", "Host: x\r\nContent-Length: 18446744073709551615\r\n", ""),
-        ("an unknown coding", "Host: x\r\nTransfer-Encoding: xchunked\r\n", "0\r\n\r\n"),
-        ("a coding behind chunked", "Host: x\r\nTransfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"),
-        ("identity behind chunked", "Host: x\r\nTransfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
-        ("identity", "Host: x\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n", "abc"),
-        ("a quoted coding", "Host: x\r\nTransfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"),
-        ("a parameter of the coding", "Host: x\r\nTransfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"),
-        ("an empty coding", "Host: x\r\nTransfer-Encoding:\r\nContent-Length: 3\r\n", "abc"),
-        ("a blank before the colon", "Host: x\r\nTransfer-Encoding : chunked\r\n", "0\r\n\r\n"),
-        ("a tab before the colon", "Host: x\r\nContent-Length\t: 3\r\n", "abc"),
-        ("a folded line", "Host: x\r\nX-A: 1\r\n Content-Length: 3\r\n", "abc"),
-        ("a line that begins with a blank", " Host: x\r\nContent-Length: 3\r\n", "abc"),
-        ("no colon", "Host: x\r\nTransfer-Encoding\r\n", ""),
-        ("an empty name", "Host: x\r\n: 3\r\n", ""),
-        ("a bare CR in a value", "Host: x\r\nX-A: 1\rContent-Length: 3\r\n", "abc"),
-        ("a bare CR behind a value", "Host: x\r\nX-A: 1\r\r\n", ""),
-        ("NUL in a value", "Host: x\r\nX-A: 1\02\r\n", ""),
-        ("NUL in a name", "Host: x\r\nX-\0A: 1\r\n", ""),
-        ("a control byte in a value", "Host: x\r\nX-A: \x01\r\n", ""),
-        ("a vertical tab before chunked", "Host: x\r\nTransfer-Encoding: \x0bchunked\r\n", "0\r\n\r\n"),
-        ("DEL in a name", "Host: x\r\nX-\x7fA: 1\r\n", ""),
-    ];
-    let lines = [
-        ("HTTP/0.9", "GET /v1/x\r\n\r\n"),
-        ("HTTP/0.9 with a bare LF", "GET /v1/x\n\n"),
-        ("a version of one part", "GET /v1/x HTTP/1\r\nHost: x\r\n\r\n"),
-        ("version 1.2", "GET /v1/x HTTP/1.2\r\nHost: x\r\n\r\n"),
-        ("version 2.0 by hand", "GET /v1/x HTTP/2.0\r\nHost: x\r\n\r\n"),
-        ("a version in lower case", "GET /v1/x http/1.1\r\nHost: x\r\n\r\n"),
-        ("a blank in the target", "GET /v1/x y HTTP/1.1\r\nHost: x\r\n\r\n"),
-        ("a tab for a blank", "GET\t/v1/x\tHTTP/1.1\r\nHost: x\r\n\r\n"),
-        ("a bare CR in the line", "GET /v1/x\r HTTP/1.1\r\nHost: x\r\n\r\n"),
-        ("a bad method", "GE(T /v1/x HTTP/1.1\r\nHost: x\r\n\r\n"),
-        ("chunks in HTTP/1.0", "POST /v1/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ];
     let server = RawServer::start(always(OK)).await.unwrap();
     // Two of the cases read like a head that has not ended.
     let rig = Rig::with(vec![upstream("only", &server.url())], |config| {
         config.server.header_timeout = Duration::from_secs(2);
     })
     .await;
-    let heads = heads.map(|(case, lines, body)| (case, then_next(lines, body)));
-    let lines = lines.map(|(case, raw)| (case, [raw.as_bytes(), NEXT].concat()));
-    for (case, raw) in heads.into_iter().chain(lines) {
+    let heads = BAD_FIELDS.iter().map(|(case, lines, body)| (case, then_next(lines, body)));
+    let lines = BAD_LINES.iter().map(|(case, raw)| (case, [raw.as_bytes(), NEXT].concat()));
+    for (case, raw) in heads.chain(lines) {
         let got = answers(&rig, &raw).await;
         let refused = got.starts_with(b"HTTP/1.1 400 ") || got.starts_with(b"HTTP/1.1 431 ");
         assert!(got.is_empty() || refused, "{case}: {}", text(&got));
@@ -243,7 +247,7 @@ async fn bad_chunks_never_end_well_upstream() {
         let (mut far, _) = timeout(SOON, listener.accept()).await.unwrap().unwrap();
         let mut up = Vec::new();
         let reading = async { while far.read_buf(&mut up).await.is_ok_and(|n| n > 0) {} };
-        timeout(SOON, reading).await.unwrap_or_else(|_| panic!("{case}: the upstream's connection stays open"));
+        assert!(timeout(SOON, reading).await.is_ok(), "{case}: the upstream's connection stays open");
         assert!(!up.ends_with(LAST_CHUNK) && !text(&up).contains("smuggled"), "{case}: {}", text(&up));
     }
 }
