@@ -151,7 +151,7 @@ fn api_key(name: &str, env: &Env, r: &mut Reader<'_>) -> Option<Secret> {
         (Some(_), None) => "what that variable holds cannot stand in an HTTP field",
     };
     let what = format!("upstreams.{name}.api_key_env = {variable:?}");
-    r.fault(r.origin(), what, why, &format!("set {variable} to the upstream's key, or take the setting out"));
+    r.fault(r.origin(), what, why, format!("set {variable} to the upstream's key, or take the setting out"));
     None
 }
 
