@@ -68,10 +68,10 @@ impl<'a> Case<'a> {
         let mut observer = ResponseObserver::new(&head, self.limits);
         for piece in pieces {
             observer.on_bytes(piece, Tick(7));
-            let held = observer.held_bytes();
-            assert!(held <= self.limits.body_bytes, "holds {held} bytes");
+            let bytes = observer.held_bytes();
+            assert!(bytes <= self.limits.body_bytes, "holds {bytes} bytes");
             if observer.observation().fault.is_some() {
-                assert_eq!(held, 0, "a fault gives the buffers back");
+                assert_eq!(bytes, 0, "a fault gives the buffers back");
             }
         }
         observer.finish(Tick(7));

@@ -91,7 +91,8 @@ fn chosen(uri: &Uri, asked: &PathAndQuery, fields: &HeaderMap) {
         Match { host: Some("example.org".into()), ..Match::default() },
         Match { models: vec![ModelPattern::parse("gpt-*"), ModelPattern::parse("x")], ..Match::default() },
     ]);
-    let host = fields.get("host").and_then(|v| v.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+    let host =
+        fields.get("host").and_then(|v| v.to_str().ok()).or_else(|| uri.authority().map(http::uri::Authority::as_str));
     let model = fields.get("model").and_then(|v| v.to_str().ok());
     let chosen = table.choose(Subject { host, path: asked.path(), model });
     assert!(matches!(chosen, Some(0..=3)), "{chosen:?}");

@@ -1,6 +1,8 @@
 //! The corpus of the fuzz targets `request` and `response`, replayed: what fuzzing found once is checked with every
 //! run of the tests, whole and split, by the targets' own functions.
 
+#![expect(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
+
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
 #[path = "../../../fuzz/src/request.rs"]
 mod request;

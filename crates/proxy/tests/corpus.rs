@@ -1,10 +1,12 @@
 //! The corpus of the fuzz targets `route` and `settle`, replayed by the targets' own functions. It stands here because
 //! the proxy is the room that may use both; those of the observers are in `crates/observe/tests/corpus.rs`.
 
+#![expect(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
+
 #[expect(unreachable_pub, dead_code, reason = "the fuzz crate's module, of which the other uses a part")]
 #[path = "../../../fuzz/src/response.rs"]
 mod response;
-#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
+#[expect(unreachable_pub, clippy::expect_used, clippy::panic, reason = "a target fails by panics; public in its crate")]
 #[path = "../../../fuzz/src/route.rs"]
 mod route;
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]

@@ -213,7 +213,7 @@ const EVENTS: &[&str] = &[
 fn content() -> impl Strategy<Value = Content> {
     let event = (select(EVENTS), select(&["\n\n", "\r\n\r\n", "\r\r", "\n", "\r", "", "\n\r\n"][..]));
     let sse = prop::collection::vec(event, 0..12)
-        .prop_map(|events| events.iter().map(|(e, end)| format!("{e}{end}")).collect::<String>().into_bytes());
+        .prop_map(|events| events.iter().flat_map(|(event, end)| [*event, *end]).collect::<String>().into_bytes());
     let json = select(
         &[
             "{\"model\":\"m\",\"messages\":[],\"stream\":true}",
@@ -282,7 +282,7 @@ fn framed() -> impl Strategy<Value = Framed> {
 }
 
 /// Writes a head and a body. The framing's field stands at `place`.
-fn message(line: &str, mut fields: Fields, content: &Content, framed: &Framed, place: &Index) -> Vec<u8> {
+fn message(line: &str, mut fields: Fields, content: &Content, framed: &Framed, place: Index) -> Vec<u8> {
     let body = !matches!(framed, Framed::None);
     if body {
         fields.extend(content.about.iter().cloned());
@@ -342,7 +342,7 @@ fn pace() -> impl Strategy<Value = Pace> {
 }
 
 /// The last byte's place in a body that has to stay short of its end; `None` where there is none.
-fn inside(message: &[u8], place: &Index) -> Option<usize> {
+fn inside(message: &[u8], place: Index) -> Option<usize> {
     let head = crate::wire::head_length(message)?;
     (head < message.len()).then(|| head + place.index(message.len() - head))
 }
@@ -370,9 +370,9 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         } else {
             format!("{method} {target} HTTP/1.1\r\nHost: limpid.test")
         };
-        let request = message(&line, fields, &content, &framed, &place);
-        let (bytes, after) = reply_of(method, reply, ending, &cut);
-        let request_cut = (ending == 59).then(|| inside(&request, &cut)).flatten();
+        let request = message(&line, fields, &content, &framed, place);
+        let (bytes, after) = reply_of(method, reply, ending, cut);
+        let request_cut = (ending == 59).then(|| inside(&request, cut)).flatten();
         // The client leaves only when the upstream has seen what was sent.
         let up = Pace { lockstep: up.lockstep || request_cut.is_some(), ..up };
         Exchange { request, reply: bytes, up, down, request_cut, after }
@@ -381,7 +381,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
 
 type ReplyParts = (u16, String, Fields, Content, Framed, Index);
 
-fn reply_of(method: &str, reply: ReplyParts, ending: u8, cut: &Index) -> (Vec<u8>, After) {
+fn reply_of(method: &str, reply: ReplyParts, ending: u8, cut: Index) -> (Vec<u8>, After) {
     let (status, reason, mut fields, content, framed, place) = reply;
     let bodiless = method == "HEAD" || matches!(status, 204 | 304);
     let old = ending == 50;
@@ -398,7 +398,7 @@ fn reply_of(method: &str, reply: ReplyParts, ending: u8, cut: &Index) -> (Vec<u8
         fields.push(("Connection".to_owned(), b"close".to_vec()));
     }
     let line = format!("{interim}HTTP/1.{} {status} {reason}", u8::from(!old));
-    let mut bytes = message(&line, fields, &content, &framed, &place);
+    let mut bytes = message(&line, fields, &content, &framed, place);
     if bodiless && let Some(length) = bytes[interim.len()..].windows(4).position(|w| w == b"\r\n\r\n") {
         bytes.truncate(interim.len() + length + 4);
     }
@@ -431,7 +431,9 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         // Who pipelines does not wait for what the other end has seen.
         let pipelined = pipelined && exchanges.iter().all(|e| e.request_cut.is_none());
         if pipelined {
-            exchanges.iter_mut().for_each(|e| e.up.lockstep = false);
+            for exchange in &mut exchanges {
+                exchange.up.lockstep = false;
+            }
         }
         Case { exchanges, pipelined }
     })

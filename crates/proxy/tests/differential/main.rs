@@ -6,6 +6,9 @@
 //!
 //! 500 cases by default; `LIMPID_DIFFERENTIAL_CASES` sets another number, `LIMPID_DIFFERENTIAL_SEED` repeats a run.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
+#![expect(clippy::print_stdout, reason = "says what was compared")]
+
 mod case;
 #[expect(dead_code, reason = "the relay's tests use the rest")]
 #[path = "../relay/common.rs"]
