@@ -31,7 +31,7 @@ def normalised(told, key: str = ""):
         if len(told) == 2 and told[0] == "date":
             return ["date", "*"]
         return [normalised(v, key) for v in told]
-    if key in ("created", "created_at", "completed_at") and isinstance(told, int):
+    if key in ("created", "created_at", "completed_at") and isinstance(told, (int, float)):
         return "*"
     if isinstance(told, str):
         for pattern in (ID, UUID, AI_ID):
