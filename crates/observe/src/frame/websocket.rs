@@ -187,10 +187,10 @@ mod tests {
         let length = payload.len();
         let mut bytes = vec![first];
         match length {
-            0..126 => bytes.push(length as u8),
+            0..126 => bytes.push(u8::try_from(length).unwrap()),
             126..65536 => {
                 bytes.push(126);
-                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+                bytes.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
                 bytes.push(127);
