@@ -11,7 +11,7 @@ import rawhttp
 from processes import Process, clean_env, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 BINARY = pathlib.Path(os.environ.get("LIMPID_BIN") or TARGET / "debug" / "limpid")
 LOGS = TARGET / "test-logs"
 
