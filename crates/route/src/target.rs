@@ -23,6 +23,8 @@ pub enum TargetError {
     Scheme,
     /// It has no host.
     Host,
+    /// Its port is not a number from 1 to 65535.
+    Port,
     /// It carries a user name or password; keys belong in a setting that is kept secret.
     UserInfo,
     /// It carries a query, which would be lost.
@@ -35,6 +37,7 @@ impl fmt::Display for TargetError {
             TargetError::Invalid(why) => write!(f, "not a URL ({why})"),
             TargetError::Scheme => f.write_str("must begin with http:// or https://"),
             TargetError::Host => f.write_str("has no host"),
+            TargetError::Port => f.write_str("has a port that is not from 1 to 65535"),
             TargetError::UserInfo => f.write_str("must not carry a user name or password"),
             TargetError::Query => f.write_str("must not carry a query"),
         }
@@ -61,9 +64,17 @@ impl Target {
             Some("https") => Scheme::Https,
             _ => return Err(TargetError::Scheme),
         };
-        let authority = uri.authority().cloned().filter(|a| !a.host().is_empty()).ok_or(TargetError::Host)?;
+        let authority = uri.authority().cloned().ok_or(TargetError::Host)?;
+        if authority.host().trim_matches(['[', ']']).is_empty() {
+            return Err(TargetError::Host);
+        }
         if authority.as_str().contains('@') {
             return Err(TargetError::UserInfo);
+        }
+        // http's parser lets a port through that is none, and then says that there is no port.
+        let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !after_host.is_empty() && !matches!(authority.port_u16(), Some(1..)) {
+            return Err(TargetError::Port);
         }
         if uri.query().is_some() {
             return Err(TargetError::Query);
@@ -161,6 +172,11 @@ mod tests {
             ("ftp://h", TargetError::Scheme),
             ("http://u:p@h", TargetError::UserInfo),
             ("http://h/x?y", TargetError::Query),
+            ("http://h:99999/", TargetError::Port),
+            ("http://h:8~b/", TargetError::Port),
+            ("http://h:0", TargetError::Port),
+            ("http://h:/", TargetError::Port),
+            ("https://[]:8~base/", TargetError::Host),
         ] {
             assert_eq!(Target::parse(url), Err(want), "{url}");
         }

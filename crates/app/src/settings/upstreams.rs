@@ -222,20 +222,15 @@ fn good_name(name: &str) -> bool {
 
 /// Whether it is the URL of something to speak HTTP with; also the rule of OTLP endpoints.
 pub(super) fn check_url(text: &str) -> Result<(), String> {
-    let target = Target::parse(text).map_err(|e| match e {
+    Target::parse(text).map_err(|e| match e {
         TargetError::Invalid(_) => "it is not a URL".to_owned(),
+        TargetError::Port => "its port is not from 1 to 65535".to_owned(),
         other => format!("it {other}"),
     })?;
     if text.contains('#') {
         return Err("it must not carry a fragment".to_owned());
     }
-    // http's parser lets a port through that is none.
-    let origin = target.origin();
-    let port = origin.rsplit_once(':').map(|(_, port)| port).filter(|p| !p.starts_with('/') && !p.ends_with(']'));
-    match port.map(str::parse::<u16>) {
-        None | Some(Ok(1..)) => Ok(()),
-        Some(_) => Err("its port is not from 1 to 65535".to_owned()),
-    }
+    Ok(())
 }
 
 fn good_url(text: &Arc<str>) -> Checked {
