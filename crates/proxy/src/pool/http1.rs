@@ -28,6 +28,10 @@ use crate::request_body::RequestBody;
 /// How long a connection rests after a reply whose length was not announced.
 const REST: Duration = Duration::from_millis(250);
 
+/// The most that is read ahead of a client that does not take it, bytes; also the largest head of a reply. hyper's own
+/// bound is 408 KiB, and each stream with a slow reader would hold as much. It grows to this only while reads fill it.
+const READ_AHEAD: usize = 32 * 1024;
+
 /// The connections that nobody uses.
 pub(super) struct Connections {
     clock: Clock,
@@ -70,7 +74,7 @@ impl Connections {
         T: Read + Write + Unpin + Send + 'static,
     {
         let mut builder = Builder::new();
-        builder.preserve_header_case(true).max_headers(MAX_FIELDS);
+        builder.preserve_header_case(true).max_headers(MAX_FIELDS).max_buf_size(READ_AHEAD);
         let (sender, connection) = builder.handshake(io).await.map_err(|error| {
             tracing::warn!(error = chain(&error), "HTTP handshake failed");
             RelayFailure::Connect

@@ -257,3 +257,13 @@ async fn heads_that_never_end_are_cut_and_are_no_exchanges() {
     assert_eq!(rig.ask(&request("GET", "/", &[("X-Big", &big)], b"")).await.status, 200);
     assert_eq!(rig.sink.started_count(), 1);
 }
+
+#[tokio::test]
+async fn a_reply_with_a_head_well_above_32_kib_is_refused() {
+    for (size, status) in [(30_000, 200), (100_000, 502)] {
+        let reply = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(size));
+        let server = RawServer::start(always(reply)).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        assert_eq!(rig.ask(&request("GET", "/", &[], b"")).await.status, status, "{size}");
+    }
+}
