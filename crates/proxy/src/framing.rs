@@ -12,6 +12,8 @@ use http::uri::Authority;
 use http::{Request, Response, StatusCode, Version};
 use limpid_core::RelayFailure;
 
+use crate::headers::is_plain_chunked;
+
 /// Refuses a request whose length, transfer coding or `Host` is not one plain value.
 ///
 /// # Errors
@@ -49,12 +51,7 @@ fn lengths_agree(fields: &HeaderMap) -> bool {
 }
 
 fn chunked_or_none(fields: &HeaderMap) -> bool {
-    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
-    }
+    !fields.contains_key(TRANSFER_ENCODING) || is_plain_chunked(fields)
 }
 
 /// One `Host` in HTTP/1.1 (RFC 9112 §3.2); in HTTP/2 it or `:authority`, and the same if there are both (RFC 9113

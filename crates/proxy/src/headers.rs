@@ -91,7 +91,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE].contains(name)
 }
 
-fn is_plain_chunked(fields: &HeaderMap) -> bool {
+/// `Transfer-Encoding` is there once and says `chunked` alone.
+pub(crate) fn is_plain_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     matches!((codings.next(), codings.next()), (Some(v), None) if v.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }

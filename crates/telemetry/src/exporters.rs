@@ -33,13 +33,7 @@ use crate::span_queue::COMPLAIN_EVERY;
 pub(crate) fn span_exporter(to: &OtlpExport) -> Result<SpanExporter, OtlpError> {
     let headers = headers(to)?;
     let built = match to.protocol {
-        Protocol::HttpProtobuf => SpanExporter::builder()
-            .with_http()
-            .with_protocol(LibraryProtocol::HttpBinary)
-            .with_endpoint(&to.endpoint)
-            .with_timeout(to.timeout)
-            .with_http_client(Client::new(headers, to)?)
-            .build(),
+        Protocol::HttpProtobuf => http(SpanExporter::builder().with_http(), to, headers)?.build(),
         Protocol::Grpc => grpc(SpanExporter::builder().with_tonic(), to, headers).build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
@@ -49,13 +43,7 @@ pub(crate) fn span_exporter(to: &OtlpExport) -> Result<SpanExporter, OtlpError> 
 pub(crate) fn metric_exporter(to: &OtlpExport) -> Result<MetricExporter, OtlpError> {
     let headers = headers(to)?;
     let built = match to.protocol {
-        Protocol::HttpProtobuf => MetricExporter::builder()
-            .with_http()
-            .with_protocol(LibraryProtocol::HttpBinary)
-            .with_endpoint(&to.endpoint)
-            .with_timeout(to.timeout)
-            .with_http_client(Client::new(headers, to)?)
-            .build(),
+        Protocol::HttpProtobuf => http(MetricExporter::builder().with_http(), to, headers)?.build(),
         Protocol::Grpc => grpc(MetricExporter::builder().with_tonic(), to, headers).build(),
     };
     built.map_err(|e| OtlpError::Exporter(e.to_string()))
@@ -71,6 +59,12 @@ fn headers(to: &OtlpExport) -> Result<HeaderMap, OtlpError> {
         map.insert(key, value);
     }
     Ok(map)
+}
+
+fn http<B: WithExportConfig + WithHttpConfig>(builder: B, to: &OtlpExport, headers: HeaderMap) -> Result<B, OtlpError> {
+    let builder =
+        builder.with_protocol(LibraryProtocol::HttpBinary).with_endpoint(&to.endpoint).with_timeout(to.timeout);
+    Ok(builder.with_http_client(Client::new(headers, to)?))
 }
 
 fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, to: &OtlpExport, headers: HeaderMap) -> B {
