@@ -41,6 +41,7 @@ pub(crate) enum StartError {
     Listen { setting: &'static str, flag: &'static str, addr: SocketAddr, error: io::Error },
     ExchangeLog { file: String, error: io::Error },
     Thread(io::Error),
+    ApiKey(http::header::InvalidHeaderValue),
     Proxy(limpid_proxy::TrustError),
     Otlp(limpid_telemetry::OtlpError),
 }
@@ -55,6 +56,7 @@ impl fmt::Display for StartError {
                 write!(f, "cannot open the exchange log {file}: {error}; name another file with --exchange-log")
             }
             StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            StartError::ApiKey(error) => write!(f, "an upstream's API key cannot be sent: {error}; see api_key_env"),
             StartError::Proxy(error) => write!(f, "{error}"),
             StartError::Otlp(error) => write!(f, "the OTLP export cannot be set up: {error}; see [telemetry]"),
         }
@@ -97,7 +99,8 @@ impl Process {
         };
         let surfaces = Surfaces::start(settings, &clock)?;
         let sink: Arc<dyn ExchangeSink> = Arc::new(surfaces.handover);
-        let proxy = Proxy::new(wiring::proxy(settings, sink, clock.clone())).map_err(StartError::Proxy)?;
+        let proxy = Proxy::new(wiring::proxy(settings, sink, clock.clone()).map_err(StartError::ApiKey)?)
+            .map_err(StartError::Proxy)?;
 
         let ready = Arc::new(AtomicBool::new(true));
         let data_addr = data.local_addr().unwrap_or(settings.server.listen);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::InvalidHeaderValue;
 use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
@@ -13,14 +14,18 @@ use limpid_telemetry::{LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 use crate::settings::{Export, LogFile, Protocol, Settings, Upstream, UpstreamHttp2};
 
 /// What the relay wants to know.
-pub(crate) fn proxy(settings: &Settings, sink: Arc<dyn ExchangeSink>, clock: Clock) -> ProxyConfig {
-    ProxyConfig {
+pub(crate) fn proxy(
+    settings: &Settings,
+    sink: Arc<dyn ExchangeSink>,
+    clock: Clock,
+) -> Result<ProxyConfig, InvalidHeaderValue> {
+    Ok(ProxyConfig {
         server: ServerConfig {
             header_timeout: settings.server.header_timeout,
             max_head_bytes: settings.server.max_head_bytes,
             drain_timeout: settings.server.drain_timeout,
         },
-        upstreams: settings.upstreams.iter().map(upstream).collect(),
+        upstreams: settings.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
         observe: ObserveConfig {
             enabled: settings.observe.enabled,
             limits: Limits {
@@ -34,16 +39,17 @@ pub(crate) fn proxy(settings: &Settings, sink: Arc<dyn ExchangeSink>, clock: Clo
         settler: Settler::embedded(),
         sink,
         clock,
-    }
+    })
 }
 
-fn upstream(u: &Upstream) -> UpstreamConfig {
-    UpstreamConfig {
+/// A key that cannot be sent is an error: without it the client's own would go up.
+fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
+    Ok(UpstreamConfig {
         info: upstream_info(u),
         target: u.url.clone(),
         matches: u.serves.clone(),
         rewrite_prefix: u.rewrite_prefix.clone(),
-        key: u.api_key.as_ref().and_then(|key| UpstreamKey::new(&u.provider, key.expose()).ok()),
+        key: u.api_key.as_ref().map(|key| UpstreamKey::new(&u.provider, key.expose())).transpose()?,
         http2: match u.http2 {
             UpstreamHttp2::Auto => Http2::Alpn,
             UpstreamHttp2::Always => Http2::PriorKnowledge,
@@ -54,7 +60,7 @@ fn upstream(u: &Upstream) -> UpstreamConfig {
         timeouts: Timeouts { headers: u.headers_timeout, first_token: u.first_token_timeout, idle: u.idle_timeout },
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
-    }
+    })
 }
 
 /// How an upstream is named in records.
