@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{GapHistogram, PicoUsd, RefusalKind, Tick, Usage};
+use crate::{GapHistogram, Opening, PicoUsd, RefusalKind, Tick, Usage};
 
 /// The moments of a response's body. All are the stamp of the read that completed the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +145,9 @@ pub struct Observation {
     pub error: Option<ReportedError>,
     /// The first structural sign of a refusal.
     pub refusal: Option<RefusalSignal>,
+    /// How the first choice's visible text begins. No reasoning, no refusal field, no tool's arguments; empty for a
+    /// WebSocket session. For the verdict alone: no record has it.
+    pub opening: Opening,
     /// Why the observer stopped looking, if it did.
     pub fault: Option<ObserverFault>,
 }

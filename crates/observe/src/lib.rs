@@ -16,6 +16,7 @@ mod decode;
 mod dialect;
 mod frame;
 mod json;
+mod opening;
 mod request;
 mod response;
 mod seen;

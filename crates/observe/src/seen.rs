@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use limpid_core::{FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, Tick, Usage};
 
+use crate::json::Leaf;
+use crate::opening;
+
 /// Finish reasons kept.
 const MOST_FINISH_REASONS: usize = 128;
 /// Names such as the model's.
@@ -104,6 +107,13 @@ impl Seen {
             }
         }
         self.waited = Duration::ZERO;
+    }
+
+    /// The first choice says this, visibly.
+    pub(crate) fn says(&mut self, text: Leaf<'_>) {
+        if let Some(raw) = text.filter(|_| !self.observation.opening.is_full()) {
+            opening::add(&mut self.observation.opening, raw);
+        }
     }
 
     /// The reply's `model`: the first that is not empty (Azure's first frame has an empty one).

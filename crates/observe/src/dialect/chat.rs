@@ -93,9 +93,31 @@ impl Message<'_> {
     }
 }
 
+impl Message<'_> {
+    /// Its visible text goes to the opening; for the first choice's message.
+    pub(super) fn opens(&self, seen: &mut Seen) {
+        match self.content {
+            Some(parts) if parts.text().starts_with('[') && !seen.observation.opening.is_full() => {
+                for part in parts.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
+                    if !part.is_thinking() {
+                        seen.says(part.text);
+                    }
+                }
+            }
+            text => seen.says(text),
+        }
+    }
+}
+
+impl Part<'_> {
+    fn is_thinking(&self) -> bool {
+        self.kind.is_some_and(|k| k.text() == "\"thinking\"")
+    }
+}
+
 fn add_parts(content: Raw<'_>, output: &mut Output) {
     for part in content.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
-        let thinking = part.kind.is_some_and(|k| k.text() == "\"thinking\"");
+        let thinking = part.is_thinking();
         output.add(thinking && part.thinking.is_some_and(Raw::is_truthy), Output::REASONING);
         output.add(!thinking && part.text.is_some_and(Raw::is_text), Output::TEXT);
     }
@@ -133,6 +155,9 @@ impl Chat {
         choice.common(seen);
         // A few servers send their whole reply as one event, with `message`.
         let Some(message) = choice.delta.as_ref().or(choice.message.as_ref()) else { return Output::default() };
+        if choice.index() == 0 {
+            message.opens(seen);
+        }
         if message.refusal.is_some_and(Raw::is_text) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }

@@ -16,6 +16,9 @@ pub(super) fn event(stream: &mut Stream, text: &str, named_error: bool, seen: &m
     let mut output = Output::default();
     for choice in reply.choices.iter() {
         choice.common(seen);
+        if choice.index() == 0 {
+            seen.says(choice.text);
+        }
         output.add(choice.text.is_some_and(Raw::is_text), Output::TEXT);
     }
     if output.any && seen.awaits_first_token() {

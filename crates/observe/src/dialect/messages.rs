@@ -11,7 +11,7 @@
 use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
-use crate::json::{self, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw};
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -55,6 +55,7 @@ struct Message<'a> {
     stop_reason: Leaf<'a>,
     usage: Leaf<'a>,
     error: Leaf<'a>,
+    content: Leaf<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -96,11 +97,13 @@ impl Messages {
         match event.kind.map(Raw::text) {
             Some("\"content_block_delta\"") => {
                 let output = event.delta.as_ref().map(Delta::output).unwrap_or_default();
+                seen.says(event.delta.as_ref().and_then(|d| d.text));
                 seen.output(output);
             }
             Some("\"content_block_start\"") => {
                 let block = event.content_block.and_then(Raw::parse::<Block<'_>>).unwrap_or_default();
                 seen.output(block.output());
+                block.opens(seen);
             }
             Some("\"message_start\"") => {
                 let message = event.message.and_then(Raw::parse::<Message<'_>>).unwrap_or_default();
@@ -158,6 +161,8 @@ impl Messages {
 pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     if let Some(message) = json::parse::<Message<'_>>(text)? {
         message.names(seen);
+        let content = message.content.and_then(Raw::parse::<Few<Block<'_>>>).unwrap_or_default();
+        content.iter().for_each(|block| block.opens(seen));
         stop(message.stop_reason, seen);
         Messages::default().usage(message.usage, true, seen);
         if message.error.is_some_and(Raw::is_truthy) {
@@ -193,6 +198,13 @@ impl Delta<'_> {
 }
 
 impl Block<'_> {
+    /// The text of a text block goes to the opening.
+    fn opens(&self, seen: &mut Seen) {
+        if self.kind.map(Raw::text) == Some("\"text\"") {
+            seen.says(self.text);
+        }
+    }
+
     fn output(&self) -> Output {
         match self.kind.map(Raw::text) {
             Some("\"text\"" | "\"thinking\"") => text_or_thinking(self.text, self.thinking),

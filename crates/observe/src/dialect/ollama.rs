@@ -76,6 +76,8 @@ impl Line<'_> {
             seen.model(&model);
             seen.choice(0);
         }
+        seen.says(self.response);
+        seen.says(self.message.as_ref().and_then(|m| m.content));
         if let Some(reason) = self.done_reason.and_then(Raw::string) {
             seen.finish(0, &reason);
         }

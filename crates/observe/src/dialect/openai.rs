@@ -206,6 +206,12 @@ pub(super) fn body(text: &str, total_is_input: bool, seen: &mut Seen) -> Result<
     reply.common(text, false, seen);
     for choice in reply.choices.iter() {
         choice.common(seen);
+        if choice.index() == 0 {
+            seen.says(choice.text);
+            if let Some(message) = &choice.message {
+                message.opens(seen);
+            }
+        }
         if choice.message.as_ref().is_some_and(|m| m.refusal.is_some_and(Raw::is_text)) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }

@@ -47,6 +47,7 @@ struct Item<'a> {
     kind: Leaf<'a>,
     name: Leaf<'a>,
     content: Leaf<'a>,
+    text: Leaf<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -64,6 +65,9 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
     let kind = event.kind.and_then(Raw::string).unwrap_or_default();
     if let Some(what) = kind.strip_suffix(".delta") {
         if event.delta.is_some_and(Raw::is_text) {
+            if what == "response.output_text" {
+                seen.says(event.delta);
+            }
             delta(what, seen);
         }
         return Ok(());
@@ -121,6 +125,17 @@ impl Item<'_> {
         matches!(self.kind.map(Raw::text), Some("\"function_call\"" | "\"custom_tool_call\"" | "\"mcp_call\""))
     }
 
+    /// A message's visible text goes to the opening.
+    fn opens(&self, seen: &mut Seen) {
+        if self.kind.map(Raw::text) == Some("\"message\"") {
+            for part in self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default().iter() {
+                if part.kind.map(Raw::text) == Some("\"output_text\"") {
+                    seen.says(part.text);
+                }
+            }
+        }
+    }
+
     fn has_refusal(&self) -> bool {
         let parts = self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default();
         parts.iter().any(|p| p.kind.map(Raw::text) == Some("\"refusal\""))
@@ -156,6 +171,10 @@ impl Response<'_> {
         }
         if let Some(reason) = incomplete.or_else(|| self.status.and_then(Raw::string)) {
             seen.finish(0, &reason);
+        }
+        if seen.observation.opening.is_empty() {
+            // Not streamed before.
+            self.output.iter().for_each(|item| item.opens(seen));
         }
         if self.output.iter().any(Item::has_refusal) {
             seen.refusal("refusal_field", RefusalKind::Model);

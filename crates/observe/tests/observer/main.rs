@@ -5,6 +5,7 @@ mod errors;
 mod framing;
 mod messages;
 mod ollama;
+mod opening;
 mod responses;
 mod support;
 mod time;
