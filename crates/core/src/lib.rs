@@ -31,7 +31,7 @@ pub use endpoint::Endpoint;
 pub use failure::RelayFailure;
 pub use gaps::GapHistogram;
 pub use handover::{ExchangeSink, Handover, HandoverCounts, RecordConsumer};
-pub use money::PicoUsd;
+pub use money::{Discount, PicoUsd};
 pub use observation::{ErrorHint, FinishReason, Observation, ObserverFault, RefusalSignal, ReportedError, StreamMarks};
 pub use opening::Opening;
 pub use outcome::{Category, Ending, Outcome, Refusal, RefusalKind, Verdict};

@@ -67,6 +67,51 @@ impl serde::Serialize for PicoUsd {
     }
 }
 
+/// A share that is taken off prices, in millionths; from nothing to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Discount(u32);
+
+impl Discount {
+    /// No discount.
+    pub const NONE: Discount = Discount(0);
+
+    const WHOLE: u32 = 1_000_000;
+
+    /// Reads a share such as `20%`, `12.5%` or `0.2`, exactly. `None` for anything else: more than all, a sign, a share
+    /// that is finer than a millionth.
+    pub fn parse(text: &str) -> Option<Discount> {
+        let (number, millionth) = match text.strip_suffix('%') {
+            Some(percent) => (percent.trim_end(), PicoUsd::DOLLAR / 10_000),
+            None => (text, PicoUsd::DOLLAR / 1_000_000),
+        };
+        let PicoUsd(pico) = PicoUsd::parse(number)?;
+        let share = u32::try_from(pico / millionth).ok()?;
+        (pico % millionth == 0 && share <= Self::WHOLE).then_some(Discount(share))
+    }
+
+    /// The price less the discount, rounded half up to a whole pico-dollar.
+    #[must_use]
+    pub fn off(self, price: PicoUsd) -> PicoUsd {
+        let whole = u128::from(Self::WHOLE);
+        let left = u128::from(price.0) * (whole - u128::from(self.0)) + whole / 2;
+        // Never more than the price itself, so it fits.
+        PicoUsd(u64::try_from(left / whole).unwrap_or(price.0))
+    }
+}
+
+/// In percent: `20%`, `12.5%`.
+impl fmt::Display for Discount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", PicoUsd(u64::from(self.0) * (PicoUsd::DOLLAR / 10_000)))
+    }
+}
+
+impl serde::Serialize for Discount {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +124,20 @@ mod tests {
         assert_eq!(PicoUsd::parse("1.5e-7"), Some(PicoUsd(150_000)));
         assert_eq!(PicoUsd::parse("0.0000000000005"), Some(PicoUsd(1)));
         assert_eq!(PicoUsd::parse(".5"), Some(PicoUsd(500_000_000_000)));
+    }
+
+    #[test]
+    fn a_discount_is_exact() {
+        for (text, shown) in [("20%", "20%"), ("0.2", "20%"), ("12.5 %", "12.5%"), ("0", "0%"), ("100%", "100%")] {
+            assert_eq!(Discount::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        for text in ["", "%", "-5%", "101%", "1.01", "20", "0.0000001", "0.00001%", "a fifth"] {
+            assert_eq!(Discount::parse(text), None, "{text}");
+        }
+        let fifth = Discount::parse("20%").unwrap();
+        assert_eq!((fifth.off(PicoUsd(10)), fifth.off(PicoUsd(3)), fifth.off(PicoUsd(0))), (PicoUsd(8), PicoUsd(2), PicoUsd(0)));
+        assert_eq!(Discount::parse("100%").unwrap().off(PicoUsd(u64::MAX)), PicoUsd(0));
+        assert_eq!(Discount::NONE.off(PicoUsd(u64::MAX)), PicoUsd(u64::MAX));
     }
 
     #[test]

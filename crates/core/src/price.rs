@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::PicoUsd;
+use crate::{Discount, PicoUsd};
 use crate::endpoint::named_enum;
 
 named_enum! {
@@ -24,7 +24,7 @@ pub struct PricePart {
     pub name: &'static str,
     /// How many units; each token is in exactly one part.
     pub units: u64,
-    /// The price of a unit. Only informative: `usd` is computed from the price per million.
+    /// The price of a million units, which `usd` is computed from.
     #[serde(rename = "usd_per_million")]
     pub per_million: PicoUsd,
     /// The part's price.
@@ -38,12 +38,16 @@ pub struct Price {
     pub usd: PicoUsd,
     /// What it is based on.
     pub source: PriceSource,
-    /// The entry that matched, `provider/model`; absent for a reported price.
+    /// The entry that matched: `provider/model` of the catalogue, `prices.NAME` of the settings; absent for a reported
+    /// price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched: Option<Cow<'static, str>>,
-    /// The price table's date.
+    /// The price table's date; absent where the price is not the catalogue's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<Cow<'static, str>>,
+    /// What the settings take off the catalogue's prices; the parts' prices are those after it. Absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Discount>,
     /// The parts, most specific; they sum to the total. Empty for a reported price.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PricePart>,

@@ -258,6 +258,7 @@ mod tests {
                 source: PriceSource::Catalogue,
                 matched: Some("openai/gpt-4o-mini".into()),
                 table: Some("2026-11-20".into()),
+                discount: None,
                 parts: Vec::new(),
             }),
             attempts: 1,

@@ -46,6 +46,12 @@ pub struct Usage {
     /// Audio output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_output_tokens: Option<u64>,
+    /// Audio input that is counted by its length and not in tokens (transcription), milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input_ms: Option<u64>,
+    /// Web searches that the provider made for the reply and bills one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_searches: Option<u64>,
     /// Where the counts came from.
     #[serde(default = "Usage::default_source")]
     pub source: Source,
@@ -64,6 +70,8 @@ impl Usage {
             image_input_tokens: None,
             reasoning_output_tokens: None,
             audio_output_tokens: None,
+            audio_input_ms: None,
+            web_searches: None,
             source,
         }
     }

@@ -190,6 +190,8 @@ impl Seen {
                 image_input_tokens: both(so_far.image_input_tokens, more.image_input_tokens),
                 reasoning_output_tokens: both(so_far.reasoning_output_tokens, more.reasoning_output_tokens),
                 audio_output_tokens: both(so_far.audio_output_tokens, more.audio_output_tokens),
+                audio_input_ms: both(so_far.audio_input_ms, more.audio_input_ms),
+                web_searches: both(so_far.web_searches, more.web_searches),
                 source: so_far.source,
             },
         };

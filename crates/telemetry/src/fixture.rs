@@ -150,6 +150,7 @@ fn price() -> Option<Price> {
         source: PriceSource::Catalogue,
         matched: Some("openai/m".into()),
         table: Some("2026-11-20".into()),
+        discount: None,
         parts: vec![part("input", 2), part("output", 1)],
     })
 }

@@ -178,6 +178,7 @@ impl Traffic {
             source: PriceSource::Catalogue,
             matched: Some(format!("{}/{}", self.upstreams[kind.upstream].provider, kind.model).into()),
             table: Some("2026-11-20".into()),
+            discount: None,
             parts: Vec::new(),
         };
         ExchangeRecord {

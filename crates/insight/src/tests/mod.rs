@@ -110,6 +110,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
             source: PriceSource::Catalogue,
             matched: None,
             table: None,
+            discount: None,
             parts: Vec::new(),
         }),
         unpriced: None,

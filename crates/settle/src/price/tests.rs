@@ -341,6 +341,8 @@ prop_compose! {
             image_input_tokens: image,
             reasoning_output_tokens: reasoning,
             audio_output_tokens: audio_out,
+            audio_input_ms: None,
+            web_searches: None,
             source: Source::Reported,
         }
     }
