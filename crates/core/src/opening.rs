@@ -117,7 +117,7 @@ mod tests {
         ] {
             for piece in [1, 2, 5, 7, 1000, 100_000] {
                 let got = of(text, piece);
-                assert_eq!(got.as_str(), want, "{} characters at a time", piece);
+                assert_eq!(got.as_str(), want, "{piece} characters at a time");
                 assert!(got.as_str().len() <= Opening::BYTES && got.text.capacity() <= Opening::BYTES);
             }
         }
