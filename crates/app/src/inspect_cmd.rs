@@ -118,6 +118,7 @@ fn settle(
         answered: status.is_some(),
         // A recording has no clock: its marks mean nothing.
         observation: Observation { marks: StreamMarks::default(), stall: None, gaps: GapHistogram::default(), ..seen },
+        unestimated: None,
     })
 }
 

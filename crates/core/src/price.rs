@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::{Discount, PicoUsd};
 use crate::endpoint::named_enum;
+use crate::{Discount, PicoUsd, Source};
 
 named_enum! {
     /// What a price is based on.
@@ -38,6 +38,9 @@ pub struct Price {
     pub usd: PicoUsd,
     /// What it is based on.
     pub source: PriceSource,
+    /// The tokens, or some of them, are limpid's estimate, and so is the price.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
     /// The entry that matched: `provider/model` of the catalogue, `prices.NAME` of the settings; absent for a reported
     /// price.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,4 +54,11 @@ pub struct Price {
     /// The parts, most specific; they sum to the total. Empty for a reported price.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PricePart>,
+}
+
+impl Price {
+    /// The label `source` of `limpid.cost`: that of the prices, or `estimated` where the tokens are.
+    pub const fn label(&self) -> &'static str {
+        if self.estimated { Source::Estimated.as_str() } else { self.source.as_str() }
+    }
 }

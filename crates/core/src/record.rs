@@ -88,6 +88,8 @@ pub struct ExchangeRecord {
     pub finish_reasons: Vec<FinishReason>,
     /// Token counts.
     pub usage: Option<Usage>,
+    /// Why token counts that the reply left out were not estimated: a fixed reason such as `too_large`.
+    pub unestimated: Option<&'static str>,
     /// The price; absent if unknown.
     pub price: Option<Price>,
     /// Why there is no price although there was usage: a fixed reason such as `unknown_model`.

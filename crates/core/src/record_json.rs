@@ -67,6 +67,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     input_tokens_band: Option<crate::InputTokensBand>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unestimated: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<&'a crate::Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unpriced: Option<&'static str>,
@@ -111,6 +113,7 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             service_tier: r.service_tier.as_deref(),
             usage: r.usage.as_ref(),
             input_tokens_band: r.input_tokens_band(),
+            unestimated: r.unestimated,
             price: r.price.as_ref(),
             unpriced: r.unpriced,
             attempts: r.attempts,
@@ -258,6 +261,7 @@ mod tests {
                 source: PriceSource::Catalogue,
                 matched: Some("openai/gpt-4o-mini".into()),
                 table: Some("2026-11-20".into()),
+                estimated: false,
                 discount: None,
                 parts: Vec::new(),
             }),

@@ -35,6 +35,7 @@ pub(crate) fn record() -> ExchangeRecord {
         service_tier: None,
         finish_reasons: Vec::new(),
         usage: None,
+        unestimated: None,
         price: None,
         unpriced: None,
         attempts: 0,

@@ -1,5 +1,7 @@
 //! Token counts, each with its provenance.
 
+use std::borrow::Cow;
+
 use crate::endpoint::named_enum;
 
 named_enum! {
@@ -55,6 +57,16 @@ pub struct Usage {
     /// Where the counts came from.
     #[serde(default = "Usage::default_source")]
     pub source: Source,
+    /// Where the input's counts came from, if from elsewhere: with an estimate of the output alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_source: Option<Source>,
+    /// Where the output's counts came from, if from elsewhere: with an estimate of the input alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_source: Option<Source>,
+    /// How an estimate was made: `tiktoken:o200k_base`, or an encoding times a factor for a family of models,
+    /// `o200k_base*1.12:claude`. Absent without an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'static, str>>,
 }
 
 impl Usage {
@@ -73,7 +85,25 @@ impl Usage {
             audio_input_ms: None,
             web_searches: None,
             source,
+            input_source: None,
+            output_source: None,
+            method: None,
         }
+    }
+
+    /// Where the input's counts came from.
+    pub fn source_of_input(&self) -> Source {
+        self.input_source.unwrap_or(self.source)
+    }
+
+    /// Where the output's counts came from.
+    pub fn source_of_output(&self) -> Source {
+        self.output_source.unwrap_or(self.source)
+    }
+
+    /// Whether some of the counts are limpid's estimate.
+    pub fn has_estimate(&self) -> bool {
+        self.source == Source::Estimated
     }
 
     fn default_source() -> Source {

@@ -193,6 +193,9 @@ impl Seen {
                 audio_input_ms: both(so_far.audio_input_ms, more.audio_input_ms),
                 web_searches: both(so_far.web_searches, more.web_searches),
                 source: so_far.source,
+                input_source: None,
+                output_source: None,
+                method: None,
             },
         };
         self.observation.usage = Some(sum);

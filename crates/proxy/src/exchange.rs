@@ -244,6 +244,7 @@ impl Open {
             answered: timeline.headers.is_some(),
             timeline,
             observation,
+            unestimated: None,
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Unsettled {
     pub answered: bool,
     /// What was seen of the reply; the default if there was none.
     pub observation: Observation,
+    /// Why token counts were not estimated; a fixed reason.
+    pub unestimated: Option<&'static str>,
 }
 
 impl Settler {
@@ -109,6 +111,7 @@ impl Unsettled {
             service_tier: seen.service_tier,
             finish_reasons: seen.finish_reasons,
             usage: settled.usage,
+            unestimated: self.unestimated,
             price: settled.price,
             unpriced: settled.unpriced,
             attempts: self.attempts,

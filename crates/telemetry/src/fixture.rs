@@ -58,6 +58,7 @@ pub(crate) fn record() -> ExchangeRecord {
             FinishReason { index: 0, reason: "stop".into() },
             FinishReason { index: 1, reason: "length".into() },
         ],
+        unestimated: None,
         usage: usage(),
         price: price(),
         unpriced: Some("unknown_model"),
@@ -150,6 +151,7 @@ fn price() -> Option<Price> {
         source: PriceSource::Catalogue,
         matched: Some("openai/m".into()),
         table: Some("2026-11-20".into()),
+        estimated: false,
         discount: None,
         parts: vec![part("input", 2), part("output", 1)],
     })

@@ -178,6 +178,7 @@ impl Traffic {
             source: PriceSource::Catalogue,
             matched: Some(format!("{}/{}", self.upstreams[kind.upstream].provider, kind.model).into()),
             table: Some("2026-11-20".into()),
+            estimated: false,
             discount: None,
             parts: Vec::new(),
         };
@@ -211,6 +212,7 @@ impl Traffic {
             service_tier: None,
             finish_reasons: Vec::new(),
             usage: Some(Usage { input_tokens: Some(input), ..Usage::empty(Source::Reported) }),
+            unestimated: None,
             price: priced.then_some(price),
             unpriced: (!priced).then_some("unknown_model"),
             attempts: 1,

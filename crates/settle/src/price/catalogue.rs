@@ -190,6 +190,7 @@ impl Catalogue {
             source: PriceSource::Catalogue,
             matched: Some(Cow::Borrowed(hit.entry.id())),
             table: Some(Cow::Borrowed(self.table())),
+            estimated: false,
             discount: None,
             parts,
         })

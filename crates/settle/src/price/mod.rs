@@ -72,7 +72,15 @@ impl std::fmt::Display for Unpriced {
 /// no unpriced usage.
 pub(crate) fn settle(catalogue: &Catalogue, e: &Evidence<'_>) -> Option<Result<Price, Unpriced>> {
     if let Some(usd) = e.observation.reported_cost {
-        return Some(Ok(Price { usd, source: PriceSource::Reported, matched: None, table: None, discount: None, parts: Vec::new() }));
+        return Some(Ok(Price {
+            usd,
+            source: PriceSource::Reported,
+            matched: None,
+            table: None,
+            discount: None,
+            estimated: false,
+            parts: Vec::new(),
+        }));
     }
     let usage = e.observation.usage.as_ref()?;
     let tier = e.observation.service_tier.as_deref().or(e.request.service_tier.as_deref());
