@@ -7,65 +7,68 @@ use crate::support::{NDJSON, body, observe, observer, stream};
 
 const WANT: &str = "I\u{2019}m sorry,\nno.";
 
+/// The API, and a stream's events.
+const STREAMS: [(Endpoint, &[&str]); 6] = [
+    (
+        Endpoint::Chat,
+        &[
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"reasoning_content":"Hm, I cannot."}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"reasoning":"Hm, I cannot."}}]}"#,
+            r#"{"choices":[{"index":1,"delta":{"content":"Another choice"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"  I\u2019m sor"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"ry,\nno."}}]}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+            "[DONE]",
+        ],
+    ),
+    (
+        Endpoint::Chat,
+        &[
+            r#"{"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]}]}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"I\u2019m sorry,\nno."}]}}]}"#,
+        ],
+    ),
+    (
+        Endpoint::Completions,
+        &[
+            r#"{"choices":[{"index":0,"text":"\n I’m"}]}"#,
+            r#"{"choices":[{"index":1,"text":"Yes"},{"index":0,"text":" sorry,\nno."}]}"#,
+        ],
+    ),
+    (
+        Endpoint::Responses,
+        &[
+            r#"{"type":"response.reasoning_text.delta","delta":"Hm"}"#,
+            r#"{"type":"response.output_text.delta","delta":"I’m sorry,"}"#,
+            r#"{"type":"response.function_call_arguments.delta","delta":"{}"}"#,
+            r#"{"type":"response.output_text.delta","delta":"\nno."}"#,
+            r#"{"type":"response.output_text.done","text":"I’m sorry,\nno."}"#,
+            r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message",
+                "content":[{"type":"output_text","text":"I’m sorry,\nno."}]}]}}"#,
+        ],
+    ),
+    (
+        Endpoint::Responses,
+        &[r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message",
+                "content":[{"type":"output_text","text":"I’m sorry,\nno."}]}]}}"#],
+    ),
+    (
+        Endpoint::Messages,
+        &[
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"Hm"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"I’m "}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"sorry,\nno."}}"#,
+            r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+        ],
+    ),
+];
+
 #[test]
 fn streams_say_it_piece_by_piece() {
-    for (endpoint, events) in [
-        (
-            Endpoint::Chat,
-            &[
-                r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"reasoning_content":"Hm, I cannot."}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"reasoning":"Hm, I cannot."}}]}"#,
-                r#"{"choices":[{"index":1,"delta":{"content":"Another choice"}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"content":"  I\u2019m sor"}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"content":"ry,\nno."}}]}"#,
-                r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
-                "[DONE]",
-            ][..],
-        ),
-        (
-            Endpoint::Chat,
-            &[
-                r#"{"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]}]}}]}"#,
-                r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"I\u2019m sorry,\nno."}]}}]}"#,
-            ],
-        ),
-        (
-            Endpoint::Completions,
-            &[
-                r#"{"choices":[{"index":0,"text":"\n I’m"}]}"#,
-                r#"{"choices":[{"index":1,"text":"Yes"},{"index":0,"text":" sorry,\nno."}]}"#,
-            ],
-        ),
-        (
-            Endpoint::Responses,
-            &[
-                r#"{"type":"response.reasoning_text.delta","delta":"Hm"}"#,
-                r#"{"type":"response.output_text.delta","delta":"I’m sorry,"}"#,
-                r#"{"type":"response.function_call_arguments.delta","delta":"{}"}"#,
-                r#"{"type":"response.output_text.delta","delta":"\nno."}"#,
-                r#"{"type":"response.output_text.done","text":"I’m sorry,\nno."}"#,
-                r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message",
-                    "content":[{"type":"output_text","text":"I’m sorry,\nno."}]}]}}"#,
-            ],
-        ),
-        (
-            Endpoint::Responses,
-            &[r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message",
-                    "content":[{"type":"output_text","text":"I’m sorry,\nno."}]}]}}"#],
-        ),
-        (
-            Endpoint::Messages,
-            &[
-                r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"Hm"}}"#,
-                r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}}"#,
-                r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"I’m "}}"#,
-                r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"sorry,\nno."}}"#,
-                r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
-            ],
-        ),
-    ] {
+    for (endpoint, events) in STREAMS {
         let seen = stream(endpoint, events);
         assert_eq!((seen.opening.as_str(), seen.fault), (WANT, None), "{endpoint}");
     }
