@@ -116,6 +116,7 @@ fn settle(
         failure: (status.is_none() && args.ending == Ending::UpstreamError).then_some(RelayFailure::ResetBeforeHeaders),
         labelled_stream: false,
         answered: status.is_some(),
+        rate_limits: None,
         // A recording has no clock: its marks mean nothing.
         observation: Observation { marks: StreamMarks::default(), stall: None, gaps: GapHistogram::default(), ..seen },
         unestimated: None,

@@ -59,7 +59,8 @@ named_enum! {
         Messages = "messages",
         /// `/embeddings`.
         Embeddings = "embeddings",
-        /// Ollama's native `/api/chat` and `/api/generate`.
+        /// The native generation of Ollama (`/api/chat`, `/api/generate`), TGI (`/generate`, `/generate_stream`) and SGLang
+        /// (`/generate`).
         Generate = "generate",
         /// `/rerank`, `/score`.
         Rerank = "rerank",
@@ -79,6 +80,8 @@ named_enum! {
         Tokenize = "tokenize",
         /// `/realtime`.
         Realtime = "realtime",
+        /// Gemini's `models/{model}:generateContent` and `:streamGenerateContent`.
+        GenerateContent = "generate_content",
         /// Any other path.
         Other = "other",
     }
@@ -102,7 +105,13 @@ impl Endpoint {
     pub const fn streams_tokens(self) -> bool {
         matches!(
             self,
-            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages | Endpoint::Generate
+            Endpoint::Chat
+                | Endpoint::Completions
+                | Endpoint::Responses
+                | Endpoint::Messages
+                | Endpoint::Generate
+                | Endpoint::GenerateContent
+                | Endpoint::Audio
         )
     }
 

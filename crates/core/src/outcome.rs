@@ -54,6 +54,32 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// Whose side has to look at a failure.
+    Fault {
+        /// The caller: its request, its key, its budget, its going away.
+        Client = "client",
+        /// The upstream.
+        Upstream = "upstream",
+        /// The way to the upstream, or the upstream itself: from here a lost connection looks the same.
+        Network = "network",
+        /// limpid or its settings.
+        Limpid = "limpid",
+    }
+}
+
+named_enum! {
+    /// Whether the same request may succeed if it is sent again.
+    Retryable {
+        /// It would fail again: something has to change first.
+        No = "no",
+        /// After a wait, which the response may tell (`retry_after`).
+        Later = "later",
+        /// At once.
+        Yes = "yes",
+    }
+}
+
 /// How an exchange ended.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {
@@ -64,9 +90,20 @@ pub struct Outcome {
     pub reason: Cow<'static, str>,
     /// How the body ended.
     pub ending: Ending,
+    /// Whose fault a failure is; absent on success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Whether sending it again may help; absent on success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<Retryable>,
 }
 
 impl Outcome {
+    /// Without a fault; `settle` says whose it is.
+    pub fn new(category: Category, reason: impl Into<Cow<'static, str>>, ending: Ending) -> Outcome {
+        Outcome { category, reason: reason.into(), ending, fault: None, retryable: None }
+    }
+
     /// The value of `error.type` on spans and metrics: absent on success, else the reason.
     pub fn error_type(&self) -> Option<&str> {
         (self.category != Category::Ok).then_some(&*self.reason)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Caller, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, Price, Refusal, RequestFacts,
-    Timeline, Usage,
+    Caller, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, Price, RateLimits, Refusal,
+    RequestFacts, Timeline, Usage,
 };
 
 /// A ULID: 26 characters that sort by the time of arrival.
@@ -86,8 +86,12 @@ pub struct ExchangeRecord {
     pub service_tier: Option<Box<str>>,
     /// Raw finish reasons by choice.
     pub finish_reasons: Vec<FinishReason>,
+    /// What the response's head tells of limits.
+    pub rate_limits: Option<Box<RateLimits>>,
     /// Token counts.
     pub usage: Option<Usage>,
+    /// The length of the audio that was read, where the reply tells it: transcriptions are billed by it.
+    pub audio_input: Option<Duration>,
     /// Why token counts that the reply left out were not estimated: a fixed reason such as `too_large`.
     pub unestimated: Option<&'static str>,
     /// The price; absent if unknown.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
+use crate::rate_limit::seconds;
 use crate::{ExchangeRecord, Timeline};
 
 impl Serialize for ExchangeRecord {
@@ -62,8 +63,15 @@ struct Line<'a> {
     finish_reasons: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
+    /// Seconds, as in the field of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limits: Option<&'a crate::RateLimits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<&'a crate::Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_input_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_tokens_band: Option<crate::InputTokensBand>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +119,10 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             response_id: r.response_id.as_deref(),
             finish_reasons: r.finish_reasons.iter().map(|f| &*f.reason).collect(),
             service_tier: r.service_tier.as_deref(),
+            retry_after: r.rate_limits.as_ref().and_then(|l| l.retry_after).map(seconds),
+            rate_limits: r.rate_limits.as_deref().filter(|l| l.known().next().is_some()),
             usage: r.usage.as_ref(),
+            audio_input_s: r.audio_input.map(seconds),
             input_tokens_band: r.input_tokens_band(),
             unestimated: r.unestimated,
             price: r.price.as_ref(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::Method;
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RelayFailure, Tick,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RateLimits, RelayFailure, Tick,
     Timeline, UpstreamInfo,
 };
 use limpid_observe::{ResponseHead, ResponseObserver};
@@ -46,6 +46,7 @@ struct Open {
     answered_by_limpid: bool,
     failure: Option<RelayFailure>,
     labelled_stream: bool,
+    rate_limits: Option<Box<RateLimits>>,
     observer: Option<ResponseObserver>,
     observer_panicked: bool,
     response_bytes: u64,
@@ -68,6 +69,7 @@ impl Exchange {
             answered_by_limpid: false,
             failure: None,
             labelled_stream: false,
+            rate_limits: None,
             observer: None,
             observer_panicked: false,
             response_bytes: 0,
@@ -243,6 +245,7 @@ impl Open {
             labelled_stream: self.labelled_stream,
             answered: timeline.headers.is_some(),
             timeline,
+            rate_limits: self.rate_limits,
             observation,
             unestimated: None,
         }

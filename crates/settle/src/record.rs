@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, Outcome,
-    Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation,
+    RateLimits, Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
 };
 
 use crate::{Evidence, Settled, Settler};
 
-/// An exchange that has ended and is not judged yet. The members are those of [`ExchangeRecord`], but for the last six.
+/// An exchange that has ended and is not judged yet. The members are those of [`ExchangeRecord`], but for the last seven.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the members that are also the record's are documented there")]
 pub struct Unsettled {
@@ -40,6 +40,8 @@ pub struct Unsettled {
     pub labelled_stream: bool,
     /// A response head came.
     pub answered: bool,
+    /// What the response's head tells of limits.
+    pub rate_limits: Option<Box<RateLimits>>,
     /// What was seen of the reply; the default if there was none.
     pub observation: Observation,
     /// Why token counts were not estimated; a fixed reason.
@@ -56,7 +58,7 @@ impl Settler {
 }
 
 fn unsettled(ending: Ending) -> Settled {
-    let outcome = Outcome { category: Category::Internal, reason: "settlement_panic".into(), ending };
+    let outcome = crate::outcome::of((Category::Internal, "settlement_panic".into()), ending);
     Settled { outcome, refusal: Refusal::NONE, usage: None, price: None, unpriced: None }
 }
 
@@ -69,6 +71,7 @@ impl Unsettled {
             failure: self.failure,
             observation: &self.observation,
             request: &self.request,
+            upstream: self.upstream.as_deref().map(|u| &*u.name),
             provider: self.upstream.as_deref().map(|u| &*u.provider),
             started_at: self.started_at,
         }
@@ -110,7 +113,9 @@ impl Unsettled {
             response_id: seen.response_id,
             service_tier: seen.service_tier,
             finish_reasons: seen.finish_reasons,
+            rate_limits: self.rate_limits,
             usage: settled.usage,
+            audio_input: seen.audio_input,
             unestimated: self.unestimated,
             price: settled.price,
             unpriced: settled.unpriced,

@@ -211,6 +211,8 @@ impl Traffic {
             response_id: None,
             service_tier: None,
             finish_reasons: Vec::new(),
+            rate_limits: None,
+            audio_input: None,
             usage: Some(Usage { input_tokens: Some(input), ..Usage::empty(Source::Reported) }),
             unestimated: None,
             price: priced.then_some(price),
@@ -245,7 +247,7 @@ impl Traffic {
 }
 
 fn outcome(category: Category, reason: &'static str, ending: Ending) -> Outcome {
-    Outcome { category, reason: reason.into(), ending }
+    Outcome::new(category, reason, ending)
 }
 
 fn ms(ms: f64) -> Duration {

@@ -88,7 +88,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         request: RequestFacts::default(),
         trace_id: 1,
         span_id: 1,
-        outcome: Outcome { category: Category::Ok, reason: "stop".into(), ending: Ending::End },
+        outcome: Outcome::new(Category::Ok, "stop", Ending::End),
         refusal: Refusal::NONE,
         timeline: Timeline {
             sent: Some(ms(1)),
@@ -104,6 +104,8 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         response_id: None,
         service_tier: None,
         finish_reasons: Vec::new(),
+        rate_limits: None,
+        audio_input: None,
         usage: Some(Usage { input_tokens: Some(1000), output_tokens: Some(11), ..Usage::empty(Source::Reported) }),
         price: Some(Price {
             usd: PicoUsd(150_000),
@@ -140,7 +142,7 @@ pub(crate) fn with_ttft(model: &str, ttft_ns: u64) -> ExchangeRecord {
 /// An exchange that failed before a token.
 pub(crate) fn failed(model: &str, category: Category, reason: &'static str) -> ExchangeRecord {
     let mut record = exchange(model);
-    record.outcome = Outcome { category, reason: reason.into(), ending: Ending::End };
+    record.outcome = Outcome::new(category, reason, Ending::End);
     record.timeline = Timeline { ended: Tick(5_000_000), ..Timeline::default() };
     record.usage = None;
     record.price = None;

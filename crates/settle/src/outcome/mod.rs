@@ -49,6 +49,7 @@
 //! `[DONE]` is no proof of success: an error told before it wins. Nor is it needed: a finish for every choice will do. A
 //! client that leaves after the finish got everything, so that is `ok`; the record's ending still says `client_gone`.
 
+mod blame;
 mod codes;
 #[cfg(test)]
 mod tests;
@@ -90,11 +91,16 @@ fn finished(seen: &Observation) -> bool {
 
 /// How the exchange ended.
 pub(crate) fn settle(e: &Evidence<'_>) -> Outcome {
-    let outcome = |(category, reason)| Outcome { category, reason: Cow::Borrowed(reason), ending: e.ending };
     match failed(e) {
-        Some(class) => outcome(class),
-        None => Outcome { category: Category::Ok, reason: good_reason(e), ending: e.ending },
+        Some((category, reason)) => of((category, Cow::Borrowed(reason)), e.ending),
+        None => of((Category::Ok, good_reason(e)), e.ending),
     }
+}
+
+/// The outcome of this class, with whose fault it is and whether to try again.
+pub(crate) fn of((category, reason): (Category, Cow<'static, str>), ending: Ending) -> Outcome {
+    let blame = blame::of(category, &reason);
+    Outcome { category, ending, fault: blame.map(|b| b.0), retryable: blame.map(|b| b.1), reason }
 }
 
 fn failed(e: &Evidence<'_>) -> Option<Class> {
