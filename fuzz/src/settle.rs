@@ -52,6 +52,7 @@ pub fn check(input: &[u8]) {
         failure: (failure & 0x80 == 0).then(|| FAILURES[usize::from(failure & 15)]),
         observation: &observation,
         request: request.facts(),
+        upstream: None,
         provider: PROVIDERS[usize::from(ending >> 2 & 3)],
         started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(*status) * 15_000_000),
     };

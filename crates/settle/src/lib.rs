@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use limpid_core::{Ending, Endpoint, Observation, Outcome, Price, Refusal, RelayFailure, RequestFacts, Usage};
 
-pub use price::{Catalogue, Entry, Unpriced};
+pub use price::{Catalogue, Entry, OwnPrice, PriceBook, Unpriced};
 pub use record::Unsettled;
 
 /// Everything that settlement needs of one exchange.
@@ -36,6 +36,8 @@ pub struct Evidence<'a> {
     pub observation: &'a Observation,
     /// What was asked.
     pub request: &'a RequestFacts,
+    /// The upstream's name in the settings.
+    pub upstream: Option<&'a str>,
     /// `gen_ai.provider.name` of the upstream.
     pub provider: Option<&'a str>,
     /// The wall time of the request: prices change by date and by hour.
@@ -57,26 +59,26 @@ pub struct Settled {
     pub unpriced: Option<&'static str>,
 }
 
-/// Settles exchanges. Cloning is cheap; clones share the catalogue.
+/// Settles exchanges. Cloning is cheap; clones share the prices.
 #[derive(Debug, Clone)]
 pub struct Settler {
-    catalogue: Catalogue,
+    prices: PriceBook,
 }
 
 impl Settler {
     /// With these prices.
-    pub fn new(catalogue: Catalogue) -> Settler {
-        Settler { catalogue }
+    pub fn new(prices: PriceBook) -> Settler {
+        Settler { prices }
     }
 
     /// With the embedded catalogue.
     pub fn embedded() -> Settler {
-        Settler::new(Catalogue::embedded())
+        Settler::new(PriceBook::new(Catalogue::embedded()))
     }
 
     /// The verdict on one exchange.
     pub fn settle(&self, e: &Evidence<'_>) -> Settled {
-        let (price, unpriced) = match price::settle(&self.catalogue, e) {
+        let (price, unpriced) = match price::settle(&self.prices, e) {
             Some(Ok(price)) => (Some(price), None),
             Some(Err(why)) => (None, Some(why.as_str())),
             None => (None, None),

@@ -17,6 +17,7 @@ pub(crate) fn evidence(observation: &Observation) -> Evidence<'_> {
         failure: None,
         observation,
         request: &NOTHING_ASKED,
+        upstream: None,
         provider: None,
         started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800),
     }

@@ -13,13 +13,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use limpid_core::{Price, PriceSource, Usage};
+use limpid_core::{Discount, Price, PriceSource, Usage};
 
 use super::entry::Entry;
 use super::matching::{Alternative, Pairs, with_spelled_dates};
 use super::parse::{BadLine, parse};
 use super::similar::similar;
-use super::{Unpriced, compute};
+use super::{Query, Unpriced, compute};
 
 static EMBEDDED: LazyLock<Catalogue> = LazyLock::new(|| {
     // A test reads this very text; an empty catalogue prices nothing, which is the honest answer to a broken one.
@@ -183,15 +183,22 @@ impl Catalogue {
         at: SystemTime,
         tier: Option<&str>,
     ) -> Result<Price, Unpriced> {
-        let hit = self.look_up(provider, model).ok_or(Unpriced::UnknownModel)?;
-        let parts = compute::parts(&hit.entry.in_force(at, tier.filter(|_| hit.own)), usage)?;
+        let query = Query { upstream: None, provider, models: [None; 2], usage, at, tier };
+        self.price_of(model, &query, Discount::NONE)
+    }
+
+    /// The same for one of a query's names, less a discount.
+    pub(super) fn price_of(&self, model: &str, query: &Query<'_>, discount: Discount) -> Result<Price, Unpriced> {
+        let hit = self.look_up(query.provider, model).ok_or(Unpriced::UnknownModel)?;
+        let prices = hit.entry.in_force(query.at, query.tier.filter(|_| hit.own));
+        let parts = compute::parts(&prices, query.usage, discount)?;
         Ok(Price {
             usd: compute::total(&parts)?,
             source: PriceSource::Catalogue,
             matched: Some(Cow::Borrowed(hit.entry.id())),
             table: Some(Cow::Borrowed(self.table())),
-            estimated: false,
-            discount: None,
+            estimated: query.usage.has_estimate(),
+            discount: Some(discount).filter(|d| *d != Discount::NONE),
             parts,
         })
     }

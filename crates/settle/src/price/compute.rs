@@ -7,7 +7,7 @@
 //!
 //! All arithmetic is on integers: counts times pico-dollars per million in 128 bits, one half-up rounding for each part.
 
-use limpid_core::{PicoUsd, PricePart, Usage};
+use limpid_core::{Discount, PicoUsd, PricePart, Usage};
 
 use super::Unpriced;
 use super::entry::UnitPrice;
@@ -15,8 +15,8 @@ use super::units::Unit;
 
 const MILLION: u128 = 1_000_000;
 
-/// The parts of the bill, most specific first, without those of no units.
-pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<PricePart>, Unpriced> {
+/// The parts of the bill, most specific first, without those of no units. `discount` is taken off each price.
+pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage, discount: Discount) -> Result<Vec<PricePart>, Unpriced> {
     let told = check_counts(prices, usage)?;
     let input_tokens = usage.input_tokens.unwrap_or(0);
     let mut shares: Vec<(Unit, u64)> = Vec::with_capacity(prices.len());
@@ -29,7 +29,7 @@ pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<PricePar
         let units = u64::try_from(units).map_err(|_| Unpriced::InconsistentUsage)?;
         shares.push((price.unit, units));
         if units > 0 {
-            let per_million = price.per_million(input_tokens);
+            let per_million = discount.off(price.per_million(input_tokens));
             parts.push(PricePart { name: price.unit.name(), units, per_million, usd: cost(units, per_million)? });
         }
     }
@@ -46,15 +46,25 @@ fn cost(units: u64, per_million: PicoUsd) -> Result<PicoUsd, Unpriced> {
     u64::try_from(pico / MILLION).map(PicoUsd).map_err(|_| Unpriced::OutOfRange)
 }
 
-/// Whether every token has a price, and every price its count. Answers with the units of which there are some.
+/// Whether all that was used has a price, and every price its count. Answers with the units of which there are some.
+///
+/// Where an entry prices the length of audio and no tokens at all, that is the whole price: a transcription's tokens are
+/// told and not billed.
 fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpriced> {
     let is_told = |u: &Unit| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0);
+    let priced = |unit: Unit| prices.iter().any(|p| p.unit == unit);
     let told: Vec<Unit> = Unit::ALL.iter().copied().filter(is_told).collect();
     if told.is_empty() {
         return Err(Unpriced::NoUsage);
     }
     if prices.is_empty() {
         return Err(Unpriced::NoPrice);
+    }
+    if told.iter().any(|u| !u.is_token() && !priced(*u)) {
+        return Err(Unpriced::NoPrice);
+    }
+    if priced(Unit::AudioInputMs) && !prices.iter().any(|p| p.unit.is_token()) {
+        return if usage.audio_input_ms.is_some() { Ok(told) } else { Err(Unpriced::PartialUsage) };
     }
     for total in [Unit::Input, Unit::Output] {
         match (prices.iter().find(|p| p.unit == total), total.count(usage)) {

@@ -85,6 +85,11 @@ impl std::fmt::Display for When {
 }
 
 impl UnitPrice {
+    /// A price at any length of the prompt. `None` for a unit that no usage counts: see [`UnitPrice::unit`].
+    pub fn flat(unit: &str, per_million: PicoUsd) -> Option<UnitPrice> {
+        Some(UnitPrice { unit: Unit::from_name(unit)?, base: per_million, thresholds: Vec::new() })
+    }
+
     /// The unit's name: `input`, `cached_input`, `output`, …
     pub fn unit(&self) -> &'static str {
         self.unit.name()

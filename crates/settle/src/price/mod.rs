@@ -1,17 +1,19 @@
 //! What an exchange costs.
 //!
-//! Three sources, in this order: what the provider's reply says it charged; (an operator's own prices would come here;)
-//! the embedded catalogue. A price that is not known is absent with a reason, never zero: zero is what a free model
-//! costs.
+//! Three sources, in this order: what the provider's reply says it charged; the operator's own prices; the embedded
+//! catalogue, less the upstream's discount. A price that is not known is absent with a reason, never zero: zero is what
+//! a free model costs, or what the operator wrote.
 //!
-//! The catalogue prices tokens and requests. What a reply's usage does not count (web searches, seconds of audio,
-//! pages) is billed by the provider and not seen here, so the price of an exchange that used such tools is that of its
-//! tokens.
+//! Tokens, requests, web searches and the length of transcribed audio are priced. What a reply does not count (pages,
+//! characters, file searches) is billed by the provider and not seen here, so the price of an exchange that used such
+//! tools is that of the rest.
 
+mod book;
 mod catalogue;
 mod compute;
 mod entry;
 mod matching;
+mod own;
 mod parse;
 mod similar;
 mod units;
@@ -21,8 +23,10 @@ mod tests;
 
 use limpid_core::{Price, PriceSource};
 
+pub use book::{PriceBook, Query};
 pub use catalogue::Catalogue;
 pub use entry::{Entry, PriceSet, UnitPrice, When};
+pub use own::OwnPrice;
 pub use parse::BadLine;
 
 use crate::Evidence;
@@ -41,7 +45,7 @@ pub enum Unpriced {
     InconsistentUsage,
     /// The usage does not tell how tokens of two kinds overlap (cached and audio), and both have prices.
     AmbiguousUsage,
-    /// The entry has no price for these tokens.
+    /// The entry has no price for what was used.
     NoPrice,
     /// More than 18 million dollars.
     OutOfRange,
@@ -70,7 +74,7 @@ impl std::fmt::Display for Unpriced {
 
 /// The price of an exchange, or why there is none. `None` where there was neither a usage nor a reported price: that is
 /// no unpriced usage.
-pub(crate) fn settle(catalogue: &Catalogue, e: &Evidence<'_>) -> Option<Result<Price, Unpriced>> {
+pub(crate) fn settle(book: &PriceBook, e: &Evidence<'_>) -> Option<Result<Price, Unpriced>> {
     if let Some(usd) = e.observation.reported_cost {
         return Some(Ok(Price {
             usd,
@@ -84,15 +88,9 @@ pub(crate) fn settle(catalogue: &Catalogue, e: &Evidence<'_>) -> Option<Result<P
     }
     let usage = e.observation.usage.as_ref()?;
     let tier = e.observation.service_tier.as_deref().or(e.request.service_tier.as_deref());
-    let by_name = |model| catalogue.price(e.provider, model, usage, e.started_at, tier);
-    let names = [e.observation.model.as_deref(), e.request.model.as_deref()];
-    let mut priced = Err(Unpriced::UnknownModel);
-    for name in names.into_iter().flatten() {
-        priced = by_name(name);
-        if priced != Err(Unpriced::UnknownModel) {
-            break;
-        }
-    }
+    let models = [e.observation.model.as_deref(), e.request.model.as_deref()];
+    let query = Query { upstream: e.upstream, provider: e.provider, models, usage, at: e.started_at, tier };
+    let priced = book.price(&query);
     // A stream tells its final counts with or after its finish. Before that they are a start's or a moment's.
     let still_running = e.observation.streamed && Progress::of(e) == Progress::Running;
     Some(priced.and_then(|price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(price) }))

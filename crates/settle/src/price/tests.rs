@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use limpid_core::{Observation, PicoUsd, RequestFacts, Source, Usage};
+use limpid_core::{Discount, Observation, PicoUsd, RequestFacts, Source, Usage};
 use proptest::prelude::*;
 
 use super::*;
@@ -277,7 +277,7 @@ fn a_price_explains_itself() {
 }
 
 fn settled(seen: &Observation, request: &RequestFacts, provider: Option<&str>) -> Settled {
-    Settler::new(table()).settle(&Evidence { request, provider, ..evidence(seen) })
+    Settler::new(PriceBook::new(table())).settle(&Evidence { request, provider, ..evidence(seen) })
 }
 
 #[test]
@@ -318,6 +318,118 @@ fn a_stream_that_broke_off_before_its_final_counts_has_no_price() {
     assert!(settled(&whole, &asked, Some("acme")).price.is_some());
 }
 
+fn own(name: &str, prices: &[(&str, u64)]) -> OwnPrice {
+    OwnPrice::new(name, prices.iter().map(|(unit, usd)| UnitPrice::flat(unit, PicoUsd(usd * PicoUsd::DOLLAR)).unwrap()))
+}
+
+fn book() -> PriceBook {
+    let both = |name, usd| own(name, &[("input", usd), ("output", usd)]);
+    PriceBook::new(table())
+        .with_own([
+            both("all-on-gpu", 1).for_upstreams(["gpu".into()]),
+            both("acme", 2).for_models(["acme-*"]),
+            both("acme-1", 3).for_models(["other", "Acme-1"]),
+            both("acme-1-flex", 4).for_models(["acme-1"]).for_tier(Some("flex".into())),
+            both("alias", 5).for_models(["prod-chat"]),
+            own("free", &[("input", 0), ("output", 0)]).for_models(["free"]),
+            own("input-only", &[("input", 1)]).for_models(["embed"]),
+        ])
+        .with_discounts([("cheap".into(), Discount::parse("12.5%").unwrap())])
+}
+
+fn asked<'a>(
+    upstream: &'a str,
+    reply: &'a str,
+    request: &'a str,
+    tier: Option<&'a str>,
+    usage: &'a Usage,
+) -> Query<'a> {
+    let models = [Some(reply), Some(request)];
+    Query { upstream: Some(upstream), provider: Some("acme"), models, usage, at: noon(), tier }
+}
+
+#[test]
+fn own_prices_go_before_the_catalogue_and_the_closest_first() {
+    let usage = usage(1_000_000, 0);
+    for (upstream, reply, request, tier, expected) in [
+        ("cloud", "acme-1", "acme-1", None, "prices.acme-1"),
+        ("cloud", "ACME-1", "acme-1", Some("default"), "prices.acme-1"),
+        ("cloud", "acme-1", "acme-1", Some("flex"), "prices.acme-1-flex"),
+        ("cloud", "acme-10", "acme-10", Some("flex"), "prices.acme"),
+        // A whole name beats a beginning, whichever of the two names it is.
+        ("cloud", "acme-10", "prod-chat", None, "prices.alias"),
+        ("cloud", "acme-1", "prod-chat", None, "prices.acme-1"),
+        ("cloud", "embed", "embed", None, "prices.input-only"),
+        // What runs on one's own server takes no other entry's price by its name.
+        ("gpu", "acme-1", "acme-1", Some("flex"), "prices.all-on-gpu"),
+        ("cheap", "own", "own", None, "unknown_model"),
+    ] {
+        let price = book().price(&asked(upstream, reply, request, tier, &usage));
+        let matched = price.map_or_else(|why| why.to_string(), |p| p.matched.unwrap_or_default().into_owned());
+        assert_eq!(matched, expected, "{upstream} {reply} {request} {tier:?}");
+    }
+    let unnamed = Query { models: [None; 2], ..asked("gpu", "", "", None, &usage) };
+    assert_eq!(usd(book().price(&unnamed)), "1");
+    assert_eq!(usd(book().price(&Query { upstream: Some("cloud"), ..unnamed })), "unknown_model");
+}
+
+#[test]
+fn an_own_price_of_nothing_is_nothing_and_a_missing_one_is_missing() {
+    let used = usage(1_000, 100);
+    let price = book().price(&asked("cloud", "free", "x", None, &used)).unwrap();
+    assert_eq!((price.usd, price.source, price.table), (PicoUsd(0), PriceSource::Configured, None));
+    assert_eq!(price.parts.len(), 2);
+    assert_eq!(usd(book().price(&asked("cloud", "embed", "x", None, &used))), "no_price");
+}
+
+#[test]
+fn a_discount_is_taken_off_the_catalogue_s_prices_alone() {
+    let used = usage(1_000_000, 1_000_000);
+    let price = book().with_own([]).price(&asked("cheap", "acme-1", "", None, &used)).unwrap();
+    assert_eq!((price.usd.to_string(), price.discount.map(|d| d.to_string())), ("8.75".into(), Some("12.5%".into())));
+    assert_eq!(price.parts[0].per_million.to_string(), "1.75");
+    let own = book().price(&asked("cheap", "acme-1", "", None, &used)).unwrap();
+    assert_eq!((own.usd.to_string().as_str(), own.discount), ("6", None));
+    let elsewhere = PriceBook::new(table()).price(&asked("cheap", "acme-1", "", None, &used)).unwrap();
+    assert_eq!((elsewhere.usd.to_string().as_str(), elsewhere.discount), ("10", None));
+}
+
+#[test]
+fn what_is_no_token_is_billed_beside_them() {
+    let table = Catalogue::from_text(
+        "@table\t2026-11-22\n@provider\tp\t-\t-\t-\n\
+         p/search\t=search\tinput=1 output=2 web_search=10000\n\
+         p/plain\t=plain\tinput=1 output=2\n\
+         p/whisper\t=whisper\taudio_input_ms=0.1\n\
+         p/both\t=both\tinput=1 output=2 audio_input_ms=0.1\n",
+    )
+    .unwrap();
+    let searched = |n| Usage { web_searches: n, ..usage(1_000_000, 0) };
+    let heard = |ms, tokens: Option<u64>| Usage {
+        audio_input_ms: ms,
+        input_tokens: tokens,
+        output_tokens: tokens,
+        ..Usage::empty(Source::Reported)
+    };
+    for (model, usage, expected) in [
+        ("search", searched(Some(3)), "1.03"),
+        ("search", searched(Some(0)), "1"),
+        ("search", searched(None), "1"),
+        // A search without a price is half a price.
+        ("plain", searched(Some(1)), "no_price"),
+        ("plain", searched(Some(0)), "1"),
+        ("plain", heard(Some(1_000), Some(1)), "no_price"),
+        ("whisper", heard(Some(60_000), None), "0.006"),
+        ("whisper", heard(Some(60_000), Some(7)), "0.006"),
+        ("whisper", heard(None, Some(7)), "partial_usage"),
+        ("both", heard(Some(60_000), Some(1_000_000)), "3.006"),
+        ("both", heard(Some(60_000), None), "partial_usage"),
+        ("both", heard(None, Some(1_000_000)), "3"),
+    ] {
+        assert_eq!(usd(table.price(Some("p"), model, &usage, noon(), None)), expected, "{model} {usage:?}");
+    }
+}
+
 fn any_count() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![
         Just(None),
@@ -341,9 +453,7 @@ prop_compose! {
             image_input_tokens: image,
             reasoning_output_tokens: reasoning,
             audio_output_tokens: audio_out,
-            audio_input_ms: None,
-            web_searches: None,
-            source: Source::Reported,
+            ..Usage::empty(Source::Reported)
         }
     }
 }

@@ -57,12 +57,19 @@ units! {
     AudioOutput = "audio_output", [OUTPUT, AUDIO, 0, 0];
     ImageOutput = "image_output", [OUTPUT, IMAGE, 0, 0];
     VideoOutput = "video_output", [OUTPUT, VIDEO, 0, 0];
+    AudioInputMs = "audio_input_ms", [0, 0, 0, 0];
+    WebSearch = "web_search", [0, 0, 0, 0];
     Request = "request", [0, 0, 0, 0];
 }
 
 impl Unit {
     pub(crate) fn from_name(name: &str) -> Option<Unit> {
         Unit::ALL.iter().copied().find(|u| u.name() == name)
+    }
+
+    /// Whether it is a kind of token. The others are neither whole nor part of any unit.
+    pub(crate) fn is_token(self) -> bool {
+        self.dimensions() != [0; 4]
     }
 
     /// How many dimensions it names.
@@ -72,9 +79,8 @@ impl Unit {
 
     /// Whether `self` is a proper part of `whole`.
     pub(crate) fn is_part_of(self, whole: Unit) -> bool {
-        // A request is no token, so neither whole nor part.
         self != whole
-            && whole != Unit::Request
+            && whole.is_token()
             && self.dimensions().iter().zip(whole.dimensions()).all(|(mine, theirs)| theirs == 0 || *mine == theirs)
     }
 
@@ -107,6 +113,8 @@ impl Unit {
             | Unit::CitationOutput
             | Unit::ImageOutput
             | Unit::VideoOutput => None,
+            Unit::AudioInputMs => usage.audio_input_ms,
+            Unit::WebSearch => usage.web_searches,
             Unit::Request => Some(1),
         }
     }
