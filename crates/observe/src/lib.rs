@@ -15,6 +15,7 @@
 mod decode;
 mod dialect;
 mod frame;
+mod head;
 mod json;
 mod opening;
 mod request;
@@ -22,5 +23,6 @@ mod response;
 mod seen;
 
 pub use frame::CloseWatch;
+pub use head::rate_limits;
 pub use request::RequestObserver;
 pub use response::{Limits, ResponseHead, ResponseObserver};

@@ -9,12 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, Method};
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RateLimits, RelayFailure, Tick,
-    Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RateLimits, RelayFailure,
+    Tick, Timeline, UpstreamInfo,
 };
-use limpid_observe::{ResponseHead, ResponseObserver};
+use limpid_observe::{ResponseHead, ResponseObserver, rate_limits};
 use limpid_settle::Unsettled;
 
 use crate::request_body::{Broken, RequestTap};
@@ -92,13 +93,18 @@ impl Exchange {
         }
     }
 
-    /// The response's head is here: its body will be observed.
-    pub(crate) fn answered(&mut self, status: u16, content_type: Option<&str>, content_encoding: Option<&str>) {
+    /// The response's head is here, with what it tells of limits: its body will be observed.
+    pub(crate) fn answered(&mut self, status: u16, fields: &HeaderMap) {
         let Some(open) = &mut self.0 else { return };
-        open.timeline.headers = Some(open.shared.clock.now());
+        let now = open.shared.clock.now();
+        let text = |name: &HeaderName| fields.get(name)?.to_str().ok();
+        let (content_type, content_encoding) = (text(&CONTENT_TYPE), text(&CONTENT_ENCODING));
+        open.timeline.headers = Some(now);
         open.status = Some(status);
         open.labelled_stream = content_type.is_some_and(|t| t.starts_with("text/event-stream"));
         if open.shared.observe.enabled {
+            let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            open.rate_limits = rate_limits(status, pairs, || open.shared.clock.wall(now));
             let head = ResponseHead { endpoint: open.arrival.endpoint, status, content_type, content_encoding };
             open.observer = Some(ResponseObserver::new(&head, open.shared.observe.limits));
         }

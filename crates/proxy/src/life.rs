@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use limpid_core::RelayFailure;
@@ -119,11 +119,7 @@ fn for_upstream(
 fn for_client(shared: &Shared, answer: Answer, mut exchange: Exchange, version: Version) -> Response<ResponseBody> {
     let Answer { response, lease, watchdog } = answer;
     let (mut parts, body) = response.into_parts();
-    exchange.answered(
-        parts.status.as_u16(),
-        text(&parts.headers, &CONTENT_TYPE),
-        text(&parts.headers, &CONTENT_ENCODING),
-    );
+    exchange.answered(parts.status.as_u16(), &parts.headers);
     parts.headers = headers::response(&parts.headers, parts.status, version);
     parts.version = version;
     let keep_length = version < Version::HTTP_2 && parts.headers.contains_key(CONTENT_LENGTH);

@@ -95,7 +95,7 @@ pub(crate) fn switch(
     slot: &Slot,
 ) -> Response<ResponseBody> {
     let Answer { mut response, lease, .. } = answer;
-    exchange.answered(response.status().as_u16(), None, None);
+    exchange.answered(response.status().as_u16(), response.headers());
     let upstream = hyper::upgrade::on(&mut response);
     let (mut parts, _no_body) = response.into_parts();
     parts.headers = headers::response(&parts.headers, parts.status, Version::HTTP_11);

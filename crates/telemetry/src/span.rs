@@ -172,11 +172,25 @@ fn exchange(a: &mut Attributes, r: &ExchangeRecord) {
     a.fixed(attr::CATEGORY, r.outcome.category.as_str());
     a.text(attr::REASON, Some(&r.outcome.reason));
     a.fixed(attr::ENDING, r.outcome.ending.as_str());
+    a.put(attr::FAULT, r.outcome.fault.map(limpid_core::Fault::as_str));
+    a.put(attr::RETRYABLE, r.outcome.retryable.map(limpid_core::Retryable::as_str));
+    limits(a, r);
     a.put(attr::ANSWERED, r.answered_by_limpid.then_some(true));
     if r.refusal.verdict != Verdict::None {
         a.fixed(attr::REFUSAL, r.refusal.verdict.as_str());
         a.put(attr::REFUSAL_SOURCE, r.refusal.source);
         a.put(attr::REFUSAL_KIND, r.refusal.kind.map(limpid_core::RefusalKind::as_str));
+    }
+}
+
+fn limits(a: &mut Attributes, r: &ExchangeRecord) {
+    let Some(told) = r.rate_limits.as_deref() else { return };
+    a.seconds(attr::RETRY_AFTER, told.retry_after);
+    for (name, budget) in told.known() {
+        let Some((_, [limit, remaining, reset])) = attr::RATE_LIMITS.iter().find(|(n, _)| *n == name) else { continue };
+        a.count(limit, budget.limit);
+        a.count(remaining, budget.remaining);
+        a.seconds(reset, budget.reset);
     }
 }
 
@@ -186,6 +200,7 @@ fn measured(a: &mut Attributes, r: &ExchangeRecord) {
     a.seconds(attr::TPOT, r.tpot());
     a.seconds(attr::STALL, r.timeline.stall);
     a.seconds(attr::READER_LAG, r.timeline.reader_lag);
+    a.seconds(attr::AUDIO_INPUT, r.audio_input);
     a.put(attr::OUTPUT_SPEED, r.output_tokens_per_s());
     if let Some(price) = &r.price {
         a.put(attr::PRICE_USD, Some(price.usd.as_usd()));

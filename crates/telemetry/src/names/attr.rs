@@ -46,6 +46,43 @@ pub(crate) const ATTEMPTS: &str = "limpid.attempts";
 pub(crate) const CATEGORY: &str = "limpid.outcome.category";
 pub(crate) const REASON: &str = "limpid.outcome.reason";
 pub(crate) const ENDING: &str = "limpid.outcome.ending";
+pub(crate) const FAULT: &str = "limpid.outcome.fault";
+pub(crate) const RETRYABLE: &str = "limpid.outcome.retryable";
+pub(crate) const RETRY_AFTER: &str = "limpid.retry_after";
+/// Limit, remaining and reset (seconds) of each budget that a head tells of, as [`RateLimits::known`] names them.
+///
+/// [`RateLimits::known`]: limpid_core::RateLimits::known
+pub(crate) const RATE_LIMITS: [(&str, [&str; 3]); 4] = [
+    (
+        "requests",
+        [
+            "limpid.rate_limit.requests.limit",
+            "limpid.rate_limit.requests.remaining",
+            "limpid.rate_limit.requests.reset",
+        ],
+    ),
+    (
+        "tokens",
+        ["limpid.rate_limit.tokens.limit", "limpid.rate_limit.tokens.remaining", "limpid.rate_limit.tokens.reset"],
+    ),
+    (
+        "input_tokens",
+        [
+            "limpid.rate_limit.input_tokens.limit",
+            "limpid.rate_limit.input_tokens.remaining",
+            "limpid.rate_limit.input_tokens.reset",
+        ],
+    ),
+    (
+        "output_tokens",
+        [
+            "limpid.rate_limit.output_tokens.limit",
+            "limpid.rate_limit.output_tokens.remaining",
+            "limpid.rate_limit.output_tokens.reset",
+        ],
+    ),
+];
+pub(crate) const AUDIO_INPUT: &str = "limpid.audio_input.duration";
 pub(crate) const ANSWERED: &str = "limpid.answered_by_limpid";
 pub(crate) const REFUSAL: &str = "limpid.refusal.verdict";
 pub(crate) const REFUSAL_SOURCE: &str = "limpid.refusal.source";
