@@ -137,8 +137,6 @@ pub struct Observation {
     pub finish_reasons: Vec<FinishReason>,
     /// Token counts.
     pub usage: Option<Usage>,
-    /// The length of the audio that was read, where the reply tells it.
-    pub audio_input: Option<Duration>,
     /// The provider's own price, where it tells one.
     pub reported_cost: Option<PicoUsd>,
     /// The dialect's end marker was seen (`[DONE]`, `message_stop`, `response.completed`, `"done":true`).

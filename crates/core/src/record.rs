@@ -90,8 +90,6 @@ pub struct ExchangeRecord {
     pub rate_limits: Option<Box<RateLimits>>,
     /// Token counts.
     pub usage: Option<Usage>,
-    /// The length of the audio that was read, where the reply tells it: transcriptions are billed by it.
-    pub audio_input: Option<Duration>,
     /// Why token counts that the reply left out were not estimated: a fixed reason such as `too_large`.
     pub unestimated: Option<&'static str>,
     /// The price; absent if unknown.

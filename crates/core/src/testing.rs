@@ -36,7 +36,6 @@ pub(crate) fn record() -> ExchangeRecord {
         finish_reasons: Vec::new(),
         rate_limits: None,
         usage: None,
-        audio_input: None,
         unestimated: None,
         price: None,
         unpriced: None,

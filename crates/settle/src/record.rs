@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation,
-    RateLimits, Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, RateLimits,
+    Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
 };
 
 use crate::{Evidence, Settled, Settler};
@@ -115,7 +115,6 @@ impl Unsettled {
             finish_reasons: seen.finish_reasons,
             rate_limits: self.rate_limits,
             usage: settled.usage,
-            audio_input: seen.audio_input,
             unestimated: self.unestimated,
             price: settled.price,
             unpriced: settled.unpriced,

@@ -60,7 +60,6 @@ pub(crate) fn record() -> ExchangeRecord {
         ],
         unestimated: None,
         rate_limits: None,
-        audio_input: None,
         usage: usage(),
         price: price(),
         unpriced: Some("unknown_model"),

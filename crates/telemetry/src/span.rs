@@ -139,6 +139,7 @@ fn response(a: &mut Attributes, r: &ExchangeRecord) {
         a.count(attr::CACHE_READ, usage.cached_input_tokens);
         a.count(attr::CACHE_CREATION, usage.cache_write_input_tokens);
         a.count(attr::REASONING_TOKENS, usage.reasoning_output_tokens);
+        a.seconds(attr::AUDIO_INPUT, usage.audio_input_ms.map(std::time::Duration::from_millis));
         a.fixed(attr::USAGE_SOURCE, usage.source.as_str());
     }
     a.put(attr::HTTP_STATUS, r.status.map(i64::from));
@@ -200,7 +201,6 @@ fn measured(a: &mut Attributes, r: &ExchangeRecord) {
     a.seconds(attr::TPOT, r.tpot());
     a.seconds(attr::STALL, r.timeline.stall);
     a.seconds(attr::READER_LAG, r.timeline.reader_lag);
-    a.seconds(attr::AUDIO_INPUT, r.audio_input);
     a.put(attr::OUTPUT_SPEED, r.output_tokens_per_s());
     if let Some(price) = &r.price {
         a.put(attr::PRICE_USD, Some(price.usd.as_usd()));

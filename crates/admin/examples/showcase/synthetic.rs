@@ -212,7 +212,6 @@ impl Traffic {
             service_tier: None,
             finish_reasons: Vec::new(),
             rate_limits: None,
-            audio_input: None,
             usage: Some(Usage { input_tokens: Some(input), ..Usage::empty(Source::Reported) }),
             unestimated: None,
             price: priced.then_some(price),

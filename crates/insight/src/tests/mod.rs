@@ -105,7 +105,6 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         service_tier: None,
         finish_reasons: Vec::new(),
         rate_limits: None,
-        audio_input: None,
         usage: Some(Usage { input_tokens: Some(1000), output_tokens: Some(11), ..Usage::empty(Source::Reported) }),
         price: Some(Price {
             usd: PicoUsd(150_000),

@@ -82,7 +82,7 @@ pub(crate) const RATE_LIMITS: [(&str, [&str; 3]); 4] = [
         ],
     ),
 ];
-pub(crate) const AUDIO_INPUT: &str = "limpid.audio_input.duration";
+pub(crate) const AUDIO_INPUT: &str = "limpid.usage.audio_input.duration";
 pub(crate) const ANSWERED: &str = "limpid.answered_by_limpid";
 pub(crate) const REFUSAL: &str = "limpid.refusal.verdict";
 pub(crate) const REFUSAL_SOURCE: &str = "limpid.refusal.source";
