@@ -12,6 +12,7 @@ mod labels;
 mod log;
 mod names;
 mod otlp;
+mod process;
 mod prometheus;
 mod recorder;
 mod settings;

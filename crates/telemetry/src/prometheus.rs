@@ -20,6 +20,7 @@ use prometheus_client::registry::{Registry, Unit as PrometheusUnit};
 use crate::counts::ExportCounts;
 use crate::labels::{Caps, Overflow};
 use crate::names::{self, Kind, LiveDefinition, METRICS, Metric, Unit};
+use crate::process::ProcessCollector;
 use crate::recorder::{Backend, Recorder, Trace, Value};
 use crate::text::classic;
 
@@ -90,6 +91,7 @@ impl Metrics {
         let backend = PrometheusBackend::new(&mut registry);
         let overflow = Arc::<Overflow>::default();
         registry.register_collector(Box::new(Live { counts: live, overflow: Arc::clone(&overflow) }));
+        registry.register_collector(Box::new(ProcessCollector));
         let recorder = Recorder::new(backend, (*config).into(), overflow);
         (Arc::new(Metrics { registry }), MetricsConsumer(recorder))
     }

@@ -21,9 +21,9 @@ fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     (metrics, consumer, live)
 }
 
-/// The samples of a text but for buckets and zeros, by name and sorted labels.
+/// The samples of a text but for buckets, zeros and what the process takes, by name and sorted labels.
 pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
-    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.contains("_bucket{"));
+    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.contains("_bucket{") && !l.starts_with("process_"));
     let sample = |line: &str| {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
