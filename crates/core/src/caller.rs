@@ -1,5 +1,7 @@
 //! Who asks, and what they ask for.
 
+use crate::UsageAsked;
+
 /// Who is asking. Every member is absent unless a request or the settings name it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Caller {
@@ -80,4 +82,7 @@ pub struct RequestFacts {
     pub reasoning_effort: Option<Box<str>>,
     /// `conversation` or `previous_response_id`: the conversation's id, where it is a plain string.
     pub conversation_id: Option<Box<str>>,
+    /// What limpid made of an upstream's `ask_for_usage`. Absent where the setting is off, no stream of chat or completions
+    /// is asked for, or the client says itself whether it wants its usage.
+    pub usage_asked: Option<UsageAsked>,
 }

@@ -42,4 +42,4 @@ pub use price::{Price, PricePart, PriceSource};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use record::{ByteCounts, ExchangeId, ExchangeRecord, UpstreamInfo};
 pub use timeline::Timeline;
-pub use usage::{InputTokensBand, Source, Usage};
+pub use usage::{InputTokensBand, Source, Usage, UsageAsked};

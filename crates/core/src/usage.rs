@@ -16,6 +16,24 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// What became of asking for a stream's usage in the client's stead.
+    UsageAsked {
+        /// The request asked; what came of it is taken out of the reply.
+        Asked = "asked",
+        /// The request asked, and the reply is compressed: it cannot be edited, so the client sees the usage too.
+        LeftIn = "left_in",
+        /// Not asked: the body is larger than what may be held.
+        TooLarge = "too_large",
+        /// Not asked: the body is compressed.
+        Encoded = "encoded",
+        /// Not asked: the body is no JSON object.
+        NotJson = "not_json",
+        /// Not asked: the body could be read in two ways, or the reply would change in more than can be undone.
+        Unclear = "unclear",
+    }
+}
+
 /// Tokens of one exchange. `input_tokens` counts all input, cached and cache-writing tokens included (Anthropic's own
 /// `input_tokens` leaves those out; the dialect adds them). The more specific counts are subsets of the totals.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -102,6 +102,7 @@ fn request() -> RequestFacts {
         service_tier: text("flex"),
         reasoning_effort: text("high"),
         conversation_id: text("conv"),
+        usage_asked: None,
     }
 }
 

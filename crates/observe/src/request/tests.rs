@@ -35,6 +35,7 @@ fn all_members_are_found_wherever_they_stand() {
         service_tier: Some("flex".into()),
         reasoning_effort: Some("high".into()),
         conversation_id: Some("resp_1".into()),
+        usage_asked: None,
     };
     assert_eq!(got, want);
 }
