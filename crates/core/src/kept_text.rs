@@ -49,6 +49,8 @@ pub enum TextGone {
     TooLarge,
     /// The budget of all texts is spent.
     NoRoom,
+    /// A part of it is no text: audio, an image.
+    NotText,
 }
 
 /// See the module.
@@ -90,22 +92,18 @@ impl KeptText {
         self.bytes.extend_from_slice(more);
     }
 
-    /// It is not needed any more.
-    pub fn drop_text(&mut self) {
+    /// Gives it up: it is not needed any more, or has become useless. The first reason stays.
+    pub fn give_up(&mut self, why: TextGone) {
         if self.gone.is_none() {
-            self.give_up(TextGone::NotKept);
+            self.budget.give_back(self.bytes.capacity());
+            self.bytes = Vec::new();
+            self.gone = Some(why);
         }
     }
 
     /// The whole text, or why there is none.
     pub fn get(&self) -> Result<&[u8], TextGone> {
         self.gone.map_or(Ok(&self.bytes), Err)
-    }
-
-    fn give_up(&mut self, why: TextGone) {
-        self.budget.give_back(self.bytes.capacity());
-        self.bytes = Vec::new();
-        self.gone = Some(why);
     }
 }
 

@@ -5,7 +5,8 @@
 //! verdict and `limpid inspect` can repeat one offline. It never panics, whatever the numbers, and costs about a
 //! microsecond, after the last byte.
 //!
-//! Usage passes through as it was reported. Absent stays absent: nothing here turns an unknown count into a number.
+//! Usage passes through as it was reported. Absent stays absent, unless [`tokens`] fills it from kept text with an
+//! estimate that says it is one; that is a step of its own before settlement, and a dear one.
 
 mod outcome;
 pub mod price;
@@ -13,6 +14,7 @@ mod record;
 mod refusal;
 #[cfg(test)]
 mod testing;
+pub mod tokens;
 
 use std::time::SystemTime;
 

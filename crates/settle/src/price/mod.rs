@@ -21,7 +21,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-use limpid_core::{Price, PriceSource};
+use limpid_core::{Price, PriceSource, Source};
 
 pub use book::{PriceBook, Query};
 pub use catalogue::Catalogue;
@@ -92,6 +92,9 @@ pub(crate) fn settle(book: &PriceBook, e: &Evidence<'_>) -> Option<Result<Price,
     let query = Query { upstream: e.upstream, provider: e.provider, models, usage, at: e.started_at, tier };
     let priced = book.price(&query);
     // A stream tells its final counts with or after its finish. Before that they are a start's or a moment's.
-    let still_running = e.observation.streamed && Progress::of(e) == Progress::Running;
-    Some(priced.and_then(|price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(price) }))
+    // An estimate is of all that was streamed.
+    let counted_here = usage.source_of_output() == Source::Estimated;
+    let still_running = e.observation.streamed && Progress::of(e) == Progress::Running && !counted_here;
+    let estimated = usage.has_estimate();
+    Some(priced.and_then(|price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(Price { estimated, ..price }) }))
 }
