@@ -73,8 +73,6 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_asked: Option<crate::UsageAsked>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage_asked: Option<crate::UsageAsked>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     input_tokens_band: Option<crate::InputTokensBand>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unestimated: Option<&'static str>,
@@ -124,7 +122,6 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             retry_after: r.rate_limits.as_ref().and_then(|l| l.retry_after).map(seconds),
             rate_limits: r.rate_limits.as_deref().filter(|l| l.known().next().is_some()),
             usage: r.usage.as_ref(),
-            usage_asked: r.request.usage_asked,
             usage_asked: r.request.usage_asked,
             input_tokens_band: r.input_tokens_band(),
             unestimated: r.unestimated,
