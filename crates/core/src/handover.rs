@@ -17,6 +17,31 @@ pub trait ExchangeSink: Send + Sync {
 
     /// It ended; exactly once for each `started`.
     fn finished(&self, record: Box<ExchangeRecord>);
+
+    /// Something came of which no request could be made, so that nothing began.
+    fn unreadable(&self, _why: Unreadable) {}
+}
+
+/// Why no request could be made of what a client sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is no HTTP.
+    Malformed,
+    /// Its head is too large.
+    TooLarge,
+}
+
+impl Unreadable {
+    /// Both.
+    pub const ALL: [Unreadable; 2] = [Unreadable::Malformed, Unreadable::TooLarge];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unreadable::Malformed => "malformed",
+            Unreadable::TooLarge => "too_large",
+        }
+    }
 }
 
 /// What reads finished records: metrics, spans, windows, the log.
@@ -34,6 +59,7 @@ pub struct HandoverCounts {
     in_flight: [AtomicI64; Endpoint::COUNT],
     finished: AtomicU64,
     dropped: AtomicU64,
+    unreadable: [AtomicU64; Unreadable::ALL.len()],
 }
 
 impl HandoverCounts {
@@ -50,6 +76,11 @@ impl HandoverCounts {
     /// Records that were dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// What came of which no request could be made.
+    pub fn unreadable(&self, why: Unreadable) -> u64 {
+        self.unreadable[why as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -108,6 +139,10 @@ impl ExchangeSink for Handover {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn unreadable(&self, why: Unreadable) {
+        self.counts.unreadable[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -6,11 +6,14 @@
 //! |---|---|
 //! | `server` | accepts connections, serves them, drains them |
 //! | `life` | one request from its head to the hand-over of its body |
+//! | `watched`, `wire` | what hyper drops of a request's head, seen as hyper reads it |
+//! | `unreadable` | what is no request, counted |
 //! | `framing` | what could be taken two ways, and is refused |
 //! | `headers` | what a proxy must take off, in both directions |
 //! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
 //! | `forward`, `pool`, `connect`, `trust` | the upstream's connection and its response head |
 //! | `response_body` | the upstream's body on its way down, looked at in passing |
+//! | `ask_usage` | asks for the usage of streams, where an upstream's setting says so, and takes it out again |
 //! | `credentials` | the upstream's own key in place of the client's |
 //! | `upgrade` | WebSocket: two connections become one |
 //! | `watchdog` | how long an upstream may be silent |
@@ -19,6 +22,7 @@
 //!
 //! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
 
+mod ask_usage;
 mod connect;
 mod credentials;
 mod exchange;
@@ -35,9 +39,13 @@ mod response_body;
 mod server;
 mod shared;
 mod trust;
+mod unreadable;
 mod upgrade;
 mod watchdog;
+mod watched;
+mod wire;
 
+pub use ask_usage::{UsagePlan, UsageRemover, plan_usage};
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
 pub use server::{Drained, Proxy};

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,9 +24,9 @@ use tokio::task::JoinSet;
 
 use crate::connect::{TrustError, chain};
 use crate::headers::MAX_FIELDS;
-use crate::life;
 use crate::shared::{ProxyConfig, ServerConfig, Shared};
-use crate::upgrade;
+use crate::watched::Watched;
+use crate::{framing, life, unreadable, upgrade};
 
 /// A proxy that can serve.
 pub struct Proxy {
@@ -120,13 +122,22 @@ async fn serve_one(
     }
     let slot = upgrade::Slot::default();
     let left = slot.clone();
-    let service = service_fn(move |request| {
-        let (shared, slot) = (Arc::clone(&shared), slot.clone());
+    let (stream, told) = Watched::new(stream);
+    let each = Arc::clone(&shared);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if request.version() < Version::HTTP_2 && told.next_is_ambiguous() {
+            request.extensions_mut().insert(framing::Ambiguous);
+        }
+        let (shared, slot) = (Arc::clone(&each), slot.clone());
         async move { Ok::<_, Infallible>(life::live(shared, request, slot).await) }
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = chain(&*error), "client connection ended");
+        if let Some(why) = unreadable::why(&*error) {
+            shared.sink.unreadable(why);
+            shared.unreadable.tell(shared.clock.now(), peer, &*error);
+        }
     }
     // The other watcher makes the drain wait for this too.
     if let Some(splice) = left.take() {

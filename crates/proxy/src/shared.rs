@@ -14,6 +14,7 @@ use crate::credentials::UpstreamKey;
 use crate::ids::Ids;
 use crate::pool::{Keep, Pool};
 use crate::trust::Authorities;
+use crate::unreadable;
 use crate::watchdog::Timeouts;
 
 /// How one upstream is matched and reached.
@@ -40,6 +41,9 @@ pub struct UpstreamConfig {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept.
     pub max_idle_connections: usize,
+    /// Whether its streams of chat and completions are asked for their usage where the client does not say. Without effect
+    /// where nothing is observed.
+    pub ask_for_usage: bool,
 }
 
 /// What the observer may look at.
@@ -90,6 +94,7 @@ pub(crate) struct Upstream {
     pub(crate) key: Option<UpstreamKey>,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) ask_for_usage: bool,
 }
 
 impl Upstream {
@@ -112,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) sink: Arc<dyn ExchangeSink>,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
+    pub(crate) unreadable: unreadable::Log,
     /// Set when the drain's time is up: what breaks from then on is limpid's shutdown, not a client that left.
     aborting: AtomicBool,
 }
@@ -136,6 +142,7 @@ impl Shared {
             sink,
             clock,
             ids: Ids::new(),
+            unreadable: unreadable::Log::default(),
             aborting,
         })
     }
@@ -157,7 +164,7 @@ impl UpstreamConfig {
         let reach = Reach { target: &self.target, http2: self.http2, authorities, timeout: self.connect_timeout };
         let keep = Keep { idle_timeout: self.pool_idle_timeout, max_idle: self.max_idle_connections };
         let pool = Pool::new(connector.to(&reach)?, clock.clone(), keep);
-        let Self { info, target, key, timeouts, .. } = self;
-        Ok(Upstream { info, target, rewrite, key, timeouts, pool })
+        let Self { info, target, key, timeouts, ask_for_usage, .. } = self;
+        Ok(Upstream { info, target, rewrite, key, timeouts, pool, ask_for_usage })
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use limpid_core::Endpoint;
+use limpid_core::{Endpoint, Unreadable};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
@@ -97,6 +97,12 @@ pub(crate) fn observe_live(meter: &Meter, live: &LiveCounts, overflow: Arc<Overf
     let handover = Arc::clone(&live.handover);
     observe_counter(meter, names::RECORDS_DROPPED, move |observe| {
         observe(handover.dropped(), &[KeyValue::new(names::WHY, "queue_full")]);
+    });
+    let handover = Arc::clone(&live.handover);
+    observe_counter(meter, names::UNREADABLE, move |observe| {
+        for why in Unreadable::ALL {
+            observe(handover.unreadable(why), &[KeyValue::new(names::WHY, why.as_str())]);
+        }
     });
     let exports = Arc::clone(&live.exports);
     observe_counter(meter, names::EXPORT_FAILED, move |observe| {

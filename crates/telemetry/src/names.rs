@@ -293,6 +293,12 @@ pub(crate) const RECORDS_DROPPED: LiveDefinition = LiveDefinition {
     unit: Unit::Records,
     help: "Finished exchanges that are missing in every other number because the queue of records was full",
 };
+/// What never became an exchange.
+pub(crate) const UNREADABLE: LiveDefinition = LiveDefinition {
+    name: "limpid.requests.unreadable",
+    unit: Unit::Requests,
+    help: "Answers of 400, 414 or 431 to what is no HTTP request, or has too large a head; they have no record",
+};
 /// What could not be exported, by what and why.
 pub(crate) const EXPORT_FAILED: LiveDefinition = LiveDefinition {
     name: "limpid.export.failed",

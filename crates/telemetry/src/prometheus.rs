@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use limpid_core::{Endpoint, ExchangeRecord, HandoverCounts, RecordConsumer};
+use limpid_core::{Endpoint, ExchangeRecord, HandoverCounts, RecordConsumer, Unreadable};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -53,7 +53,7 @@ impl From<MetricsConfig> for Caps {
 /// Counts that are kept elsewhere and read when somebody asks.
 #[derive(Debug, Clone, Default)]
 pub struct LiveCounts {
-    /// `limpid.in_flight`, `limpid.records.dropped`.
+    /// `limpid.in_flight`, `limpid.records.dropped`, `limpid.requests.unreadable`.
     pub handover: Arc<HandoverCounts>,
     /// `limpid.export.failed`.
     pub exports: Arc<ExportCounts>,
@@ -269,6 +269,8 @@ impl Collector for Live {
         self.family(&mut encoder, names::IN_FLIGHT, MetricType::Gauge, in_flight, ConstGauge::new)?;
         let dropped = [([(names::WHY, "queue_full")], handover.dropped())];
         self.family(&mut encoder, names::RECORDS_DROPPED, MetricType::Counter, dropped, ConstCounter::new)?;
+        let unreadable = Unreadable::ALL.map(|why| ([(names::WHY, why.as_str())], handover.unreadable(why)));
+        self.family(&mut encoder, names::UNREADABLE, MetricType::Counter, unreadable, ConstCounter::new)?;
         let failed = self.counts.exports.failed();
         let failed = failed.map(|(what, why, n)| ([(names::WHAT, what), (names::WHY, why)], n));
         self.family(&mut encoder, names::EXPORT_FAILED, MetricType::Counter, failed, ConstCounter::new)?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use limpid_core::{
     Caller, Category, Ending, Endpoint, ExchangeSink as _, GapHistogram, Handover, ModelNames, Outcome,
-    RecordConsumer as _, Refusal, Source, Timeline, Usage,
+    RecordConsumer as _, Refusal, Source, Timeline, Unreadable, Usage,
 };
 
 use crate::fixture::{ms, record};
@@ -121,7 +121,7 @@ fn what_is_not_known_is_not_there() {
     (r.usage, r.price, r.unpriced, r.observer_fault, r.upstream) = (None, None, None, None, None);
     (r.caller, r.model, r.refusal) = (Caller::default(), ModelNames::default(), Refusal::NONE);
     (r.status, r.stream) = (None, false);
-    r.outcome = Outcome { category: Category::Cancelled, reason: "client_gone".into(), ending: Ending::ClientGone };
+    r.outcome = Outcome::new(Category::Cancelled, "client_gone", Ending::ClientGone);
     consumer.consume(&Arc::new(r));
     let got: Vec<_> = samples(&metrics.render(Format::Text)).into_keys().collect();
     let want = [
@@ -158,7 +158,7 @@ fn an_estimate_is_told_from_a_report_and_stays_out_of_the_conventions_tokens() {
 fn a_failed_stream_has_no_first_token_time_but_an_error_type() {
     let (metrics, mut consumer, _) = metrics();
     let mut r = record();
-    r.outcome = Outcome { category: Category::StreamError, reason: "cut_off".into(), ending: Ending::UpstreamError };
+    r.outcome = Outcome::new(Category::StreamError, "cut_off", Ending::UpstreamError);
     consumer.consume(&Arc::new(r));
     let text = metrics.render(Format::Text);
     assert!(!text.contains("gen_ai_server_time_to_first_token"));
@@ -178,6 +178,7 @@ fn both_formats_are_well_formed_and_only_open_metrics_has_exemplars() {
     consumer.consume(&Arc::new(record()));
     let (handover, _) = Handover::new(1, Vec::new(), live.handover);
     handover.started(Endpoint::Chat);
+    handover.unreadable(Unreadable::TooLarge);
 
     let text = metrics.render(Format::Text);
     for line in [
@@ -187,6 +188,8 @@ fn both_formats_are_well_formed_and_only_open_metrics_has_exemplars() {
         "# TYPE limpid_in_flight gauge",
         r#"limpid_in_flight{endpoint="chat"} 1"#,
         r#"limpid_records_dropped_total{why="queue_full"} 0"#,
+        r#"limpid_requests_unreadable_total{why="malformed"} 0"#,
+        r#"limpid_requests_unreadable_total{why="too_large"} 1"#,
         r#"limpid_export_failed_total{what="spans",why="queue_full"} 0"#,
         r#"limpid_labels_overflow_total{label="model"} 0"#,
     ] {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use limpid_core::{Endpoint, ExchangeRecord, ExchangeSink};
+use limpid_core::{Endpoint, ExchangeRecord, ExchangeSink, Unreadable};
 use tokio::sync::Notify;
 
 /// Gathers the records of finished exchanges, in order of their endings. Share it in an `Arc`.
@@ -18,6 +18,7 @@ pub struct CollectingSink {
 struct State {
     started: usize,
     records: Vec<ExchangeRecord>,
+    unreadable: Vec<Unreadable>,
 }
 
 /// Fewer records came than were waited for.
@@ -51,29 +52,36 @@ impl CollectingSink {
         self.lock().records.clone()
     }
 
+    /// What came of which no request could be made, once there are at least `n`; what there is after `timeout`.
+    pub async fn unreadable(&self, n: usize, timeout: Duration) -> Vec<Unreadable> {
+        let _in_time = tokio::time::timeout(timeout, self.until(|state| state.unreadable.len() >= n)).await;
+        self.lock().unreadable.clone()
+    }
+
     /// The records, once there are at least `n`.
     ///
     /// # Errors
     ///
     /// There are fewer after `timeout`.
     pub async fn wait_for(&self, n: usize, timeout: Duration) -> Result<Vec<ExchangeRecord>, Missing> {
-        let enough = async {
-            loop {
-                let mut changed = std::pin::pin!(self.changed.notified());
-                // Listen before asking, or a record in between is missed.
-                changed.as_mut().enable();
-                if self.lock().records.len() >= n {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let in_time = tokio::time::timeout(timeout, enough).await.is_ok();
+        let in_time = tokio::time::timeout(timeout, self.until(|state| state.records.len() >= n)).await.is_ok();
         let state = self.lock();
         if in_time {
             Ok(state.records.clone())
         } else {
             Err(Missing { wanted: n, started: state.started, finished: state.records.len() })
+        }
+    }
+
+    async fn until(&self, enough: impl Fn(&State) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Listen before asking, or a change in between is missed.
+            changed.as_mut().enable();
+            if enough(&self.lock()) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -89,6 +97,11 @@ impl ExchangeSink for CollectingSink {
 
     fn finished(&self, record: Box<ExchangeRecord>) {
         self.lock().records.push(*record);
+        self.changed.notify_waiters();
+    }
+
+    fn unreadable(&self, why: Unreadable) {
+        self.lock().unreadable.push(why);
         self.changed.notify_waiters();
     }
 }

@@ -147,7 +147,7 @@ fn a_span_continues_the_clients_trace_and_tells_the_times() {
 #[test]
 fn a_failed_span_has_an_error_and_the_unknown_is_left_out() {
     let mut r = record();
-    r.outcome = Outcome { category: Category::StreamError, reason: "cut_off".into(), ending: Ending::UpstreamError };
+    r.outcome = Outcome::new(Category::StreamError, "cut_off", Ending::UpstreamError);
     r.finish_reasons.clear();
     r.caller.trace = None;
     r.model = ModelNames::default();
@@ -252,7 +252,14 @@ fn otlp_metrics_are_those_of_the_prometheus_side() {
     provider.force_flush().unwrap();
     let finished = exporter.get_finished_metrics().unwrap();
     let mut got = flatten(finished.last().unwrap());
-    for name in ["limpid_in_flight", "limpid_records_dropped", "limpid_export_failed", "limpid_labels_overflow"] {
+    let live_names = [
+        "limpid_in_flight",
+        "limpid_records_dropped",
+        "limpid_requests_unreadable",
+        "limpid_export_failed",
+        "limpid_labels_overflow",
+    ];
+    for name in live_names {
         assert!(got.keys().any(|k| k.starts_with(name)), "{name}");
     }
     got.retain(|_, value| *value != 0.0);
