@@ -3,7 +3,7 @@
 //! `observe` tells what was seen and `proxy` what the relay met; this room turns both into the record's outcome, refusal,
 //! usage and price. It is pure: no I/O, no clock, no state between exchanges, so the same evidence always gets the same
 //! verdict and `limpid inspect` can repeat one offline. It never panics, whatever the numbers, and costs about a
-//! microsecond, after the last byte.
+//! microsecond, after the last byte; where the reply has text, a few more for how it begins.
 //!
 //! Usage passes through as it was reported. Absent stays absent, unless [`tokens`] fills it from kept text with an
 //! estimate that says it is one; that is a step of its own before settlement, and a dear one.
@@ -22,6 +22,7 @@ use limpid_core::{Ending, Endpoint, Observation, Outcome, Price, Refusal, RelayF
 
 pub use price::{Catalogue, Entry, OwnPrice, PriceBook, Unpriced};
 pub use record::Unsettled;
+pub use refusal::{BadPattern, PatternFault, Reading, TextRules};
 
 /// Everything that settlement needs of one exchange.
 #[derive(Debug, Clone, Copy)]
@@ -65,12 +66,19 @@ pub struct Settled {
 #[derive(Debug, Clone)]
 pub struct Settler {
     prices: PriceBook,
+    texts: TextRules,
 }
 
 impl Settler {
-    /// With these prices.
+    /// With these prices, and the built-in rules about how a refusal reads.
     pub fn new(prices: PriceBook) -> Settler {
-        Settler { prices }
+        Settler { prices, texts: TextRules::builtin() }
+    }
+
+    /// With these rules about how a refusal reads.
+    #[must_use]
+    pub fn with_texts(self, texts: TextRules) -> Settler {
+        Settler { texts, ..self }
     }
 
     /// With the embedded catalogue.
@@ -87,7 +95,7 @@ impl Settler {
         };
         Settled {
             outcome: outcome::settle(e),
-            refusal: refusal::settle(e),
+            refusal: refusal::settle(&self.texts, e),
             usage: e.observation.usage.clone(),
             price,
             unpriced,

@@ -1,25 +1,19 @@
-//! Whether the model, or a filter beside it, refused.
-//!
-//! Orthogonal to the outcome: most refusals are a 200. Only the reply's structure is judged here, so every verdict is
-//! certain: a refusal field, a finish or stop reason, an incomplete reason, a filter's result, an error's code. The
-//! observer finds all but the last. How a reply's *text* reads is another kind of evidence and would be the verdict
-//! `suspected`, with the source `text`.
+//! Refusals that the reply's structure tells: a refusal field, a finish or stop reason, an incomplete reason, a filter's
+//! result, an error's code. The observer finds all but the last. Certain, every one.
 
 use limpid_core::{Refusal, RefusalKind, Verdict};
 
 use crate::Evidence;
 use crate::outcome::is_filter;
 
-/// The verdict.
-pub(crate) fn settle(e: &Evidence<'_>) -> Refusal {
+/// The verdict, if there is one.
+pub(super) fn settle(e: &Evidence<'_>) -> Option<Refusal> {
     let certain = |source, kind| Refusal { verdict: Verdict::Certain, source: Some(source), kind: Some(kind) };
     if let Some(signal) = e.observation.refusal {
-        return certain(signal.source, signal.kind);
+        return Some(certain(signal.source, signal.kind));
     }
-    if e.observation.error.as_ref().is_some_and(is_filter) {
-        return certain("error_code", RefusalKind::Filter);
-    }
-    Refusal::NONE
+    let filtered = e.observation.error.as_ref().is_some_and(is_filter);
+    filtered.then(|| certain("error_code", RefusalKind::Filter))
 }
 
 #[cfg(test)]
@@ -30,7 +24,7 @@ mod tests {
     use crate::testing::evidence;
 
     #[test]
-    fn only_structure_counts_and_the_observer_goes_first() {
+    fn the_observer_goes_first() {
         let signal = RefusalSignal { source: "finish_reason", kind: RefusalKind::Model };
         for (refusal, code, expected) in [
             (None, None, None),
@@ -44,8 +38,9 @@ mod tests {
             let error = code.map(|c| ReportedError { code: Some(c.into()), ..ReportedError::default() });
             let seen = Observation { refusal, error, ..Observation::default() };
             let verdict = settle(&evidence(&seen));
-            assert_eq!(verdict.source.zip(verdict.kind), expected, "{code:?}");
-            assert_eq!(verdict.verdict == Verdict::Certain, expected.is_some());
+            let told = verdict.as_ref().and_then(|r| r.source.zip(r.kind));
+            assert_eq!(told, expected, "{code:?}");
+            assert!(verdict.is_none_or(|r| r.verdict == Verdict::Certain));
         }
     }
 }
