@@ -66,9 +66,9 @@ pub struct Usage {
     /// Audio output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_output_tokens: Option<u64>,
-    /// Audio input that is counted by its length and not in tokens (transcription), milliseconds.
+    /// Audio that is counted by its length and not in tokens (transcription, voice sessions), milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_input_ms: Option<u64>,
+    pub audio_ms: Option<u64>,
     /// Web searches that the provider made for the reply and bills one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_searches: Option<u64>,
@@ -100,7 +100,7 @@ impl Usage {
             image_input_tokens: None,
             reasoning_output_tokens: None,
             audio_output_tokens: None,
-            audio_input_ms: None,
+            audio_ms: None,
             web_searches: None,
             source,
             input_source: None,

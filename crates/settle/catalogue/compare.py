@@ -33,17 +33,25 @@ MEMBERS = {
     'image_input_tokens': 'input_image_tokens',
     'reasoning_output_tokens': 'output_reasoning_tokens',
     'audio_output_tokens': 'output_audio_tokens',
+    'web_searches': 'web_searches',
 }
 TIERS = [None, None, None, 'default', 'priority', 'flex', 'fast', 'batch', 'auto']
-# Tokens without a price: genai-prices leaves them out of its sum, limpid has no sum.
-ON_PURPOSE = {'no_price'}
+# What was used and has no price, or a transcription without its length: genai-prices leaves it out of its sum, limpid
+# has no sum.
+ON_PURPOSE = {'no_price', 'partial_usage'}
 
 
 def some(rng, most):
     return rng.choice([0, 1, rng.randint(0, most), rng.randint(0, most)]) if most else 0
 
 
-def usage(rng, hard):
+def priced(model):
+    """The price keys of a model, whatever the day."""
+    sets = [model.prices] if isinstance(model.prices, t.ModelPrice) else [c.prices for c in model.prices]
+    return {key for prices in sets for key, value in prices.__dict__.items() if value is not None}
+
+
+def usage(rng, hard, keys):
     size = rng.choice([50, 5_000, 150_000, 300_000, 2_000_000])
     total, out = rng.randint(1, size), rng.choice([0, 1, rng.randint(1, 200_000)])
     u = {'input_tokens': total, 'output_tokens': out}
@@ -62,6 +70,15 @@ def usage(rng, hard):
         u['reasoning_output_tokens'] = some(rng, out)
     if rng.random() < 0.1:
         u['audio_output_tokens'] = some(rng, out - u.get('reasoning_output_tokens', 0))
+    # Mostly what the model's API can tell: an embedding has no output, a transcription has a length.
+    if not any(k.startswith('output') for k in keys) and rng.random() < 0.95:
+        u['output_tokens'] = 0
+        for part in ('reasoning_output_tokens', 'audio_output_tokens'):
+            u.pop(part, None)
+    if rng.random() < (0.9 if keys & {'audio_hours', 'input_audio_hours'} else 0.002):
+        u['audio_ms'] = some(rng, 7_200_000)
+    if rng.random() < (0.3 if 'web_searches_kcount' in keys else 0.002):
+        u['web_searches'] = rng.randint(0, 20)
     if hard and rng.random() < 0.1:  # contradictions
         u[rng.choice(list(u))] = rng.randint(0, 2 * size)
     return u
@@ -109,14 +126,17 @@ def cases(rng, count, hard):
         if rng.random() < 0.5:
             at = datetime.datetime(2026, 11, 22, rng.randint(0, 23), rng.randint(0, 59), tzinfo=datetime.UTC)
         named = None if rng.random() < 0.1 else p.id
-        yield named, model_name(rng, p, m), at, rng.choice(TIERS), usage(rng, hard)
+        yield named, model_name(rng, p, m), at, rng.choice(TIERS), usage(rng, hard, priced(m))
 
 
 def theirs(provider, model, at, tier, u):
     context = {} if tier is None else {'service_tier': tier} | ({'processing': 'batch'} if tier == 'batch' else {})
     try:
         found = get_snapshot().find_provider_model(model, None, provider, None)[1]
-        r = genai_prices.calc_price(genai_prices.Usage(**{MEMBERS[k]: v for k, v in u.items()}), model,
+        members = {MEMBERS[k]: v for k, v in u.items() if k in MEMBERS}
+        if 'audio_ms' in u:  # priced as the whole or as its part, whichever the entry names
+            members |= dict.fromkeys(('audio_seconds', 'input_audio_seconds'), Decimal(u['audio_ms']) / 1000)
+        r = genai_prices.calc_price(genai_prices.Usage(**members), model,
                                     provider_id=provider, genai_request_timestamp=at, price_context=context or None)
         return r.total_price, found.id
     except LookupError:
@@ -137,12 +157,14 @@ def main():
     lines = [json.dumps({'provider': p, 'model': m, 'at': at.strftime('%Y-%m-%dT%H:%M:%SZ'), 'tier': tier, 'usage': u})
              for p, m, at, tier, u in all_cases]
     answer = subprocess.run(args.command, input='\n'.join(lines) + '\n', text=True, stdout=subprocess.PIPE, check=True)
-    counts, differ = collections.Counter(), []
+    counts, differ, seen = collections.Counter(), [], set()
     for case, line in zip(all_cases, answer.stdout.splitlines(), strict=True):
         ours, (price, model) = json.loads(line), theirs(*case)
         if 'usd' in ours and isinstance(price, Decimal):
             # limpid rounds each part to whole pico-dollars, and prices to 12 digits.
-            same = abs(Decimal(ours['usd']) - price) <= Decimal('0.5e-12') * max(1, len(ours.get('parts', ()))) * 4
+            parts = ours.get('parts', ())
+            slack = Decimal('0.5e-12') * (max(1, len(parts)) * 4 + sum(p['units'] for p in parts) // 1_000_000)
+            same = abs(Decimal(ours['usd']) - price) <= slack
             same = same and ours['matched'].partition('/')[2] == model.lower()
             what = 'same price' if same else 'DIFFERENT'
             if same and Decimal(ours['usd']) == price:
@@ -165,10 +187,14 @@ def main():
                 what = f'declined: {reason}, where genai-prices says {"a part" if price else "zero"}'
                 what = what if reason in ON_PURPOSE else 'DIFFERENT'
         counts[what] += 1
+        if 'usd' in ours:
+            seen.add(ours['matched'])
         if what == 'DIFFERENT':
             differ.append((case, ours, price, model))
     for what, n in sorted(counts.items()):
         print(f'{n:6} {what}')
+    print(f'{len(all_cases):,} usages, priced by {len(seen)} entries of {len({s.partition("/")[0] for s in seen})} '
+          f'providers: {len(differ)} differences')
     for case, ours, price, model in differ[:10]:
         print('DIFFERENT:', *case, '| limpid:', ours, '| genai-prices:', price, model)
     sys.exit(1 if differ else 0)

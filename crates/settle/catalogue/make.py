@@ -17,7 +17,7 @@ from importlib.metadata import version
 from genai_prices import types as t
 from genai_prices.data import providers
 
-# Price keys of genai-prices (per million tokens, but `requests_kcount`) and limpid's names of the same units.
+# Price keys of genai-prices (per million tokens, but `…_kcount` and `…_hours`) and limpid's names of the same units.
 UNITS = {
     'input_mtok': 'input',
     'output_mtok': 'output',
@@ -34,15 +34,21 @@ UNITS = {
     'output_video_mtok': 'video_output',
     'output_reasoning_mtok': 'reasoning_output',
     'output_citation_mtok': 'citation_output',
+    'audio_hours': 'audio_ms',
+    'input_audio_hours': 'audio_ms',
+    'web_searches_kcount': 'web_search',
     'requests_kcount': 'request',
 }
 
 # Units that a reply's token counts do not tell: not priced by limpid, so not in the catalogue.
 LEFT_OUT = {
-    'web_searches_kcount', 'social_searches_kcount', 'storage_searches_kcount', 'code_executions_kcount',
-    'rerank_searches_kcount', 'audio_hours', 'input_audio_hours', 'output_audio_hours', 'input_mchars',
+    'social_searches_kcount', 'storage_searches_kcount', 'code_executions_kcount',
+    'rerank_searches_kcount', 'output_audio_hours', 'input_mchars',
     'input_text_messages_kcount', 'input_document_kpages', 'input_annotated_document_kpages', 'input_gpixels',
 }
+
+# What is billed at least: a rule in genai-prices' code, not in its data (`ModelInfo.calc_price`).
+LEAST = {('groq/whisper-large-v3', 'audio_ms'): 10_000, ('groq/whisper-large-v3-turbo', 'audio_ms'): 10_000}
 
 # Contexts of price variants that a proxy sees (the tier in the reply); the others need a setting or a batch API.
 VARIANTS = {('service_tier', v): v for v in ('default', 'priority', 'flex', 'fast')} | {('processing', 'batch'): 'batch'}
@@ -138,8 +144,10 @@ def written(clauses):
 # --- prices ------------------------------------------------------------------------------------------------------------
 
 def number(value, key):
-    if key == 'requests_kcount':
-        value = value * 1000  # per thousand requests -> per million
+    if key.endswith('_kcount'):
+        value = value * 1000  # per thousand -> per million
+    elif key.endswith('_hours'):
+        value = value * 1_000_000 / 3_600_000  # per hour -> per million milliseconds
     # Whole pico-dollars per million: at most half a pico-dollar off for each million tokens. The source has a few
     # thirds and floats' tails (0.0833333333333333, 0.18000000000000002).
     whole = round(value, 12)
@@ -154,13 +162,16 @@ def price_set(prices, where):
     for key, value in prices.__dict__.items():
         if value is None or key in LEFT_OUT:
             continue
+        if key == 'audio_hours' and prices.__dict__.get('input_audio_hours') is not None:
+            continue  # the price of the part holds for it
         if key not in UNITS:
             stop(f'{where}: unknown unit {key}')
         if isinstance(value, t.TieredPrices):
             tiers = ''.join(f'>{tier.start}:{number(tier.price, key)}' for tier in value.tiers)
             words.append(f'{UNITS[key]}={number(value.base, key)}{tiers}')
         else:
-            words.append(f'{UNITS[key]}={number(value, key)}')
+            least = LEAST.get((where, UNITS[key]))
+            words.append(f'{UNITS[key]}={number(value, key)}' + (f'@{least}' if least else ''))
     order = list(UNITS.values())
     return sorted(words, key=lambda w: order.index(w.split('=')[0]))
 

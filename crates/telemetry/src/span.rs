@@ -139,8 +139,9 @@ fn response(a: &mut Attributes, r: &ExchangeRecord) {
         a.count(attr::CACHE_READ, usage.cached_input_tokens);
         a.count(attr::CACHE_CREATION, usage.cache_write_input_tokens);
         a.count(attr::REASONING_TOKENS, usage.reasoning_output_tokens);
-        a.seconds(attr::AUDIO_INPUT, usage.audio_input_ms.map(std::time::Duration::from_millis));
+        a.seconds(attr::AUDIO_INPUT, usage.audio_ms.map(std::time::Duration::from_millis));
         a.fixed(attr::USAGE_SOURCE, usage.source.as_str());
+        a.text(attr::USAGE_METHOD, usage.method.as_deref());
     }
     a.put(attr::HTTP_STATUS, r.status.map(i64::from));
 }
@@ -205,7 +206,9 @@ fn measured(a: &mut Attributes, r: &ExchangeRecord) {
     if let Some(price) = &r.price {
         a.put(attr::PRICE_USD, Some(price.usd.as_usd()));
         a.fixed(attr::PRICE_SOURCE, price.source.as_str());
+        a.put(attr::PRICE_ESTIMATED, price.estimated.then_some(true));
         a.text(attr::PRICE_MATCHED, price.matched.as_deref());
     }
     a.put(attr::UNPRICED, r.unpriced);
+    a.put(attr::UNESTIMATED, r.unestimated);
 }

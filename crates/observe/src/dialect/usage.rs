@@ -2,8 +2,13 @@
 //!
 //! Chat and completions say `prompt_tokens` and `completion_tokens`, Responses `input_tokens` and `output_tokens`; the
 //! details are subsets of these totals. SGLang has `reasoning_tokens` at the top too, DeepSeek `prompt_cache_hit_tokens`,
-//! OpenRouter `cost` in USD;
-//! Realtime says `input_token_details` and `output_token_details`.
+//! OpenRouter `cost` in USD; Realtime says `input_token_details` and `output_token_details`.
+//!
+//! xAI's chat leaves the reasoning out of `completion_tokens`. Nothing names that, but the total does: where it is the
+//! sum of all three, the reasoning is added.
+//!
+//! A transcription by the second says `{"type":"duration","seconds":…}` and no tokens, Mistral's `prompt_audio_seconds`
+//! beside them, a voice session `billable_audio_seconds` (xAI).
 
 use limpid_core::{PicoUsd, Source, Usage};
 
@@ -26,7 +31,11 @@ struct Counts<'a> {
     output_tokens_details: Leaf<'a>,
     reasoning_tokens: Leaf<'a>,
     prompt_cache_hit_tokens: Leaf<'a>,
+    #[serde(alias = "prompt_audio_seconds", alias = "billable_audio_seconds")]
+    seconds: Leaf<'a>,
     cost: Leaf<'a>,
+    is_byok: Leaf<'a>,
+    cost_details: Leaf<'a>,
 }
 
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
@@ -41,12 +50,13 @@ struct Details<'a> {
     reasoning_tokens: Leaf<'a>,
 }
 
-/// A price as an object (Perplexity).
+/// A price as an object (Perplexity), or its details (OpenRouter).
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 struct Cost<'a> {
     #[serde(borrow)]
     total_cost: Leaf<'a>,
+    upstream_inference_cost: Leaf<'a>,
 }
 
 /// What a usage object tells.
@@ -64,19 +74,46 @@ pub(super) fn openai(raw: Raw<'_>, total_is_input: bool) -> Option<Told> {
     let prompt = details(counts.prompt_tokens_details, counts.input_tokens_details);
     let reply = details(counts.completion_tokens_details, counts.output_tokens_details);
     let total = count(counts.total_tokens).filter(|_| total_is_input);
+    let input = count(counts.prompt_tokens).or_else(|| count(counts.input_tokens));
+    let mut output = count(counts.completion_tokens).or_else(|| count(counts.output_tokens));
+    let reasoning = count(reply.reasoning_tokens).or_else(|| count(counts.reasoning_tokens));
+    if let (Some(read), Some(said), Some(thought)) = (input, output, reasoning) {
+        let all = read.saturating_add(said).saturating_add(thought);
+        output = Some(if count(counts.total_tokens) == Some(all) { said.saturating_add(thought) } else { said });
+    }
     let usage = Usage {
-        input_tokens: count(counts.prompt_tokens).or_else(|| count(counts.input_tokens)).or(total),
-        output_tokens: count(counts.completion_tokens).or_else(|| count(counts.output_tokens)),
+        input_tokens: input.or(total),
+        output_tokens: output,
         cached_input_tokens: count(prompt.cached_tokens).or_else(|| count(counts.prompt_cache_hit_tokens)),
         cache_write_input_tokens: count(prompt.cache_write_tokens),
         audio_input_tokens: count(prompt.audio_tokens),
         image_input_tokens: count(prompt.image_tokens),
-        reasoning_output_tokens: count(reply.reasoning_tokens).or_else(|| count(counts.reasoning_tokens)),
+        reasoning_output_tokens: reasoning,
         audio_output_tokens: count(reply.audio_tokens),
+        audio_ms: counts.seconds.and_then(milliseconds),
         ..Usage::empty(Source::Reported)
     };
-    let told = usage.input_tokens.is_some() || usage.output_tokens.is_some();
-    told.then(|| Told { usage, cost: counts.cost.and_then(cost) })
+    let told = usage.input_tokens.is_some() || usage.output_tokens.is_some() || usage.audio_ms.is_some();
+    told.then(|| Told { usage, cost: counts.price() })
+}
+
+impl Counts<'_> {
+    /// With a provider's key of the client's own OpenRouter charges its fee alone; the rest is in the details, and half a
+    /// price is none.
+    fn price(&self) -> Option<PicoUsd> {
+        let charged = cost(self.cost?)?;
+        if !self.is_byok.is_some_and(Raw::is_true) {
+            return Some(charged);
+        }
+        let details = self.cost_details?.parse::<Cost<'_>>()?;
+        Some(charged.plus(cost(details.upstream_inference_cost?)?))
+    }
+}
+
+/// A length in seconds, at most a year; digits below a millisecond are rounded.
+fn milliseconds(raw: Raw<'_>) -> Option<u64> {
+    let millionths = PicoUsd::parse(&raw.scalar()?)?.0 / 1_000_000;
+    (millionths <= 366 * 86_400 * 1_000_000).then_some((millionths + 500) / 1_000)
 }
 
 fn details<'a>(one: Leaf<'a>, other: Leaf<'a>) -> Details<'a> {

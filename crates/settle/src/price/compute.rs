@@ -29,6 +29,7 @@ pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage, discount: Discount) ->
         let units = u64::try_from(units).map_err(|_| Unpriced::InconsistentUsage)?;
         shares.push((price.unit, units));
         if units > 0 {
+            let units = units.max(price.least);
             let per_million = discount.off(price.per_million(input_tokens));
             parts.push(PricePart { name: price.unit.name(), units, per_million, usd: cost(units, per_million)? });
         }
@@ -63,8 +64,8 @@ fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpri
     if told.iter().any(|u| !u.is_token() && !priced(*u)) {
         return Err(Unpriced::NoPrice);
     }
-    if priced(Unit::AudioInputMs) && !prices.iter().any(|p| p.unit.is_token()) {
-        return if usage.audio_input_ms.is_some() { Ok(told) } else { Err(Unpriced::PartialUsage) };
+    if priced(Unit::AudioMs) && !prices.iter().any(|p| p.unit.is_token()) {
+        return if usage.audio_ms.is_some() { Ok(told) } else { Err(Unpriced::PartialUsage) };
     }
     for total in [Unit::Input, Unit::Output] {
         match (prices.iter().find(|p| p.unit == total), total.count(usage)) {

@@ -34,6 +34,8 @@ pub struct UnitPrice {
     pub base: PicoUsd,
     /// Where the exchange has more input tokens than the first number, all units cost the second; ascending.
     pub thresholds: Vec<(u64, PicoUsd)>,
+    /// So many units are billed at least, should there be any; 0 where there is no such rule.
+    pub least: u64,
 }
 
 /// When prices hold. Days and hours are UTC.
@@ -87,7 +89,7 @@ impl std::fmt::Display for When {
 impl UnitPrice {
     /// A price at any length of the prompt. `None` for a unit that no usage counts: see [`UnitPrice::unit`].
     pub fn flat(unit: &str, per_million: PicoUsd) -> Option<UnitPrice> {
-        Some(UnitPrice { unit: Unit::from_name(unit)?, base: per_million, thresholds: Vec::new() })
+        Some(UnitPrice { unit: Unit::from_name(unit)?, base: per_million, thresholds: Vec::new(), least: 0 })
     }
 
     /// The unit's name: `input`, `cached_input`, `output`, …

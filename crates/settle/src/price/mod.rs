@@ -96,5 +96,9 @@ pub(crate) fn settle(book: &PriceBook, e: &Evidence<'_>) -> Option<Result<Price,
     let counted_here = usage.source_of_output() == Source::Estimated;
     let still_running = e.observation.streamed && Progress::of(e) == Progress::Running && !counted_here;
     let estimated = usage.has_estimate();
-    Some(priced.and_then(|price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(Price { estimated, ..price }) }))
+    Some(
+        priced.and_then(
+            |price| if still_running { Err(Unpriced::PartialUsage) } else { Ok(Price { estimated, ..price }) },
+        ),
+    )
 }

@@ -99,8 +99,13 @@ fn time_of_day(text: &str) -> Option<Duration> {
     (hour < 24 && minute < 60).then(|| Duration::from_secs(hour * 3_600 + minute * 60))
 }
 
-/// `2.5`, or `2.5>272000:5` where more than 272,000 input tokens cost 5.
+/// `2.5`, or `2.5>272000:5` where more than 272,000 input tokens cost 5, or `2.5@10` where at least 10 units are billed.
 fn parse_price(unit: Unit, text: &str) -> Option<UnitPrice> {
+    let (text, least) = match text.split_once('@') {
+        Some((text, least)) if !unit.is_token() => (text, least.parse().ok()?),
+        Some(_) => return None,
+        None => (text, 0),
+    };
     let (base, tiers) = text.split_once('>').map_or((text, None), |(base, tiers)| (base, Some(tiers)));
     let thresholds = tiers.into_iter().flat_map(|t| t.split('>')).map(|tier| {
         let (above, price) = tier.split_once(':')?;
@@ -108,7 +113,7 @@ fn parse_price(unit: Unit, text: &str) -> Option<UnitPrice> {
     });
     let thresholds: Vec<(u64, PicoUsd)> = thresholds.collect::<Option<_>>()?;
     thresholds.is_sorted_by_key(|t| t.0).then_some(())?;
-    Some(UnitPrice { unit, base: PicoUsd::parse(base)?, thresholds })
+    Some(UnitPrice { unit, base: PicoUsd::parse(base)?, thresholds, least })
 }
 
 #[cfg(test)]
@@ -125,6 +130,7 @@ mod tests {
             ("@provider\tp\t-\t-\t-\np/y\t=y\tinputs=1", 2, "prices"),
             ("@provider\tp\t-\t-\t-\np/y\t=y\tinput=-1", 2, "prices"),
             ("@provider\tp\t-\t-\t-\np/y\t=y\tinput=1>9:2>3:4", 2, "prices"),
+            ("@provider\tp\t-\t-\t-\np/y\t=y\tinput=1@10", 2, "prices"),
             ("@provider\tp\t-\t-\t-\np/y\t=y\thours=24:00-01:00 input=1", 2, "prices"),
             ("@provider\tp\t-\t-\t-\np/y\t=y\tfrom=2026-02-30 input=1", 2, "prices"),
             ("@provider\tp\t-\t-", 1, "columns"),

@@ -400,13 +400,13 @@ fn what_is_no_token_is_billed_beside_them() {
         "@table\t2026-11-22\n@provider\tp\t-\t-\t-\n\
          p/search\t=search\tinput=1 output=2 web_search=10000\n\
          p/plain\t=plain\tinput=1 output=2\n\
-         p/whisper\t=whisper\taudio_input_ms=0.1\n\
-         p/both\t=both\tinput=1 output=2 audio_input_ms=0.1\n",
+         p/whisper\t=whisper\taudio_ms=0.1@10000\n\
+         p/both\t=both\tinput=1 output=2 audio_ms=0.1\n",
     )
     .unwrap();
     let searched = |n| Usage { web_searches: n, ..usage(1_000_000, 0) };
     let heard = |ms, tokens: Option<u64>| Usage {
-        audio_input_ms: ms,
+        audio_ms: ms,
         input_tokens: tokens,
         output_tokens: tokens,
         ..Usage::empty(Source::Reported)
@@ -421,6 +421,8 @@ fn what_is_no_token_is_billed_beside_them() {
         ("plain", heard(Some(1_000), Some(1)), "no_price"),
         ("whisper", heard(Some(60_000), None), "0.006"),
         ("whisper", heard(Some(60_000), Some(7)), "0.006"),
+        ("whisper", heard(Some(1), None), "0.001"),
+        ("whisper", heard(Some(0), Some(7)), "0"),
         ("whisper", heard(None, Some(7)), "partial_usage"),
         ("both", heard(Some(60_000), Some(1_000_000)), "3.006"),
         ("both", heard(Some(60_000), None), "partial_usage"),

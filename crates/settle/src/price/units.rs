@@ -57,7 +57,7 @@ units! {
     AudioOutput = "audio_output", [OUTPUT, AUDIO, 0, 0];
     ImageOutput = "image_output", [OUTPUT, IMAGE, 0, 0];
     VideoOutput = "video_output", [OUTPUT, VIDEO, 0, 0];
-    AudioInputMs = "audio_input_ms", [0, 0, 0, 0];
+    AudioMs = "audio_ms", [0, 0, 0, 0];
     WebSearch = "web_search", [0, 0, 0, 0];
     Request = "request", [0, 0, 0, 0];
 }
@@ -113,7 +113,7 @@ impl Unit {
             | Unit::CitationOutput
             | Unit::ImageOutput
             | Unit::VideoOutput => None,
-            Unit::AudioInputMs => usage.audio_input_ms,
+            Unit::AudioMs => usage.audio_ms,
             Unit::WebSearch => usage.web_searches,
             Unit::Request => Some(1),
         }
