@@ -36,6 +36,8 @@ pub enum ErrorHint {
     ContextLength,
     /// No such model.
     ModelNotFound,
+    /// The server has no capacity for now.
+    Overloaded,
     /// The server's queue is full.
     QueueFull,
     /// The model is being loaded.
@@ -50,6 +52,10 @@ pub enum ErrorHint {
     RateLimitTokens,
     /// The rate limit on requests.
     RateLimitRequests,
+    /// Credit or budget is spent.
+    Quota,
+    /// The key is not valid.
+    ApiKey,
 }
 
 /// An error that the backend told in a body: that of a 4xx or 5xx, or inside a 200.
