@@ -10,6 +10,7 @@ use limpid_core::{ObserverFault, RefusalKind};
 
 use super::openai::{Choice, Reply, Stream};
 use crate::json::{self, Few, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 /// A message, or what a chunk adds to it.
@@ -109,6 +110,42 @@ impl Message<'_> {
     }
 }
 
+impl Message<'_> {
+    /// All that it says is kept, where that is wanted.
+    pub(super) fn keep(&self, choice: u32, seen: &mut Seen) {
+        if seen.reply.is_none() {
+            return;
+        }
+        // Some servers send the same reasoning under both names.
+        let reasoning = self.reasoning.filter(|r| r.is_text()).or(self.reasoning_content);
+        seen.keep(choice, Piece::Reasoning, reasoning);
+        match self.content {
+            Some(parts) if parts.text().starts_with('[') => {
+                for part in parts.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
+                    if part.is_thinking() {
+                        // A list of parts again; what else is in it is little.
+                        seen.keep(choice, Piece::Reasoning, part.thinking);
+                        let thought = part.thinking.and_then(Raw::parse::<Few<Part<'_>>>).unwrap_or_default();
+                        thought.iter().for_each(|t| seen.keep(choice, Piece::Reasoning, t.text));
+                    } else {
+                        seen.keep(choice, Piece::Text, part.text);
+                    }
+                }
+            }
+            text => seen.keep(choice, Piece::Text, text),
+        }
+        seen.keep(choice, Piece::Refusal, self.refusal);
+        let tools = self.tool_calls.iter().flat_map(|t| [&t.function, &t.custom]);
+        for call in tools.chain([&self.function_call]).flatten() {
+            seen.keep(choice, Piece::Name, call.name);
+            seen.keep(choice, Piece::Arguments, call.arguments.or(call.input));
+        }
+        if self.audio.as_ref().is_some_and(|a| a.data.is_some() || a.transcript.is_some()) {
+            seen.generated_more_than_text();
+        }
+    }
+}
+
 impl Part<'_> {
     fn is_thinking(&self) -> bool {
         self.kind.is_some_and(|k| k.text() == "\"thinking\"")
@@ -158,6 +195,7 @@ impl Chat {
         if choice.index() == 0 {
             message.opens(seen);
         }
+        message.keep(choice.index(), seen);
         if message.refusal.is_some_and(Raw::is_text) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }

@@ -5,6 +5,7 @@ use limpid_core::ObserverFault;
 
 use super::openai::{Reply, Stream};
 use crate::json::{self, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 /// One chunk.
@@ -19,6 +20,7 @@ pub(super) fn event(stream: &mut Stream, text: &str, named_error: bool, seen: &m
         if choice.index() == 0 {
             seen.says(choice.text);
         }
+        seen.keep(choice.index(), Piece::Text, choice.text);
         output.add(choice.text.is_some_and(Raw::is_text), Output::TEXT);
     }
     if output.any && seen.awaits_first_token() {

@@ -12,6 +12,7 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
 use crate::json::{self, Few, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -44,6 +45,7 @@ struct Block<'a> {
     name: Leaf<'a>,
     text: Leaf<'a>,
     thinking: Leaf<'a>,
+    input: Leaf<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -67,7 +69,15 @@ struct Counts<'a> {
     cache_read_input_tokens: Leaf<'a>,
     cache_creation_input_tokens: Leaf<'a>,
     cache_creation: Leaf<'a>,
+    server_tool_use: Leaf<'a>,
     service_tier: Leaf<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct ServerTools<'a> {
+    #[serde(borrow)]
+    web_search_requests: Leaf<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -85,6 +95,7 @@ pub(crate) struct Messages {
     read: Option<u64>,
     write: Option<u64>,
     write_1h: Option<u64>,
+    searches: Option<u64>,
     output: Option<u64>,
 }
 
@@ -97,13 +108,20 @@ impl Messages {
         match event.kind.map(Raw::text) {
             Some("\"content_block_delta\"") => {
                 let output = event.delta.as_ref().map(Delta::output).unwrap_or_default();
-                seen.says(event.delta.as_ref().and_then(|d| d.text));
+                if let Some(delta) = &event.delta {
+                    seen.says(delta.text);
+                    seen.keep(0, Piece::Text, delta.text);
+                    seen.keep(0, Piece::Reasoning, delta.thinking);
+                    seen.keep(0, Piece::Arguments, delta.partial_json);
+                }
                 seen.output(output);
             }
             Some("\"content_block_start\"") => {
                 let block = event.content_block.and_then(Raw::parse::<Block<'_>>).unwrap_or_default();
                 seen.output(block.output());
                 block.opens(seen);
+                // Its arguments follow in pieces.
+                Block { input: None, ..block }.keep(seen);
             }
             Some("\"message_start\"") => {
                 let message = event.message.and_then(Raw::parse::<Message<'_>>).unwrap_or_default();
@@ -137,6 +155,9 @@ impl Messages {
             self.write = sum.or(self.write);
         }
         replace(&mut self.write, counts.cache_creation_input_tokens);
+        if let Some(tools) = counts.server_tool_use.and_then(Raw::parse::<ServerTools<'_>>) {
+            replace(&mut self.searches, tools.web_search_requests);
+        }
         if with_output {
             replace(&mut self.output, counts.output_tokens);
         }
@@ -151,6 +172,7 @@ impl Messages {
                 cached_input_tokens: self.read,
                 cache_write_input_tokens: self.write,
                 cache_write_1h_input_tokens: self.write_1h,
+                web_searches: self.searches,
                 ..Usage::empty(Source::Reported)
             });
         }
@@ -162,7 +184,10 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     if let Some(message) = json::parse::<Message<'_>>(text)? {
         message.names(seen);
         let content = message.content.and_then(Raw::parse::<Few<Block<'_>>>).unwrap_or_default();
-        content.iter().for_each(|block| block.opens(seen));
+        content.iter().for_each(|block| {
+            block.opens(seen);
+            block.keep(seen);
+        });
         stop(message.stop_reason, seen);
         Messages::default().usage(message.usage, true, seen);
         if message.error.is_some_and(Raw::is_truthy) {
@@ -198,6 +223,16 @@ impl Delta<'_> {
 }
 
 impl Block<'_> {
+    /// All that the model wrote in it is kept, where that is wanted.
+    fn keep(&self, seen: &mut Seen) {
+        if self.output().any {
+            seen.keep(0, Piece::Text, self.text);
+            seen.keep(0, Piece::Reasoning, self.thinking);
+            seen.keep(0, Piece::Name, self.name);
+            seen.keep(0, Piece::Arguments, self.input);
+        }
+    }
+
     /// The text of a text block goes to the opening.
     fn opens(&self, seen: &mut Seen) {
         if self.kind.map(Raw::text) == Some("\"text\"") {

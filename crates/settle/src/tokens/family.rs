@@ -78,15 +78,7 @@ impl Family {
 
     const fn openai(encoding: Encoding) -> Family {
         // Of OpenAI's cookbook: 3 a message, 1 a name, 3 for the reply's beginning.
-        Family {
-            name: None,
-            encoding,
-            factors: [1.0; 4],
-            per_message: 3,
-            per_prompt: 3,
-            per_tools: 0,
-            per_name: 1,
-        }
+        Family { name: None, encoding, factors: [1.0; 4], per_message: 3, per_prompt: 3, per_tools: 0, per_name: 1 }
     }
 
     /// Whether its tokens are those of one of OpenAI's encodings.
@@ -153,7 +145,10 @@ impl Shares {
             match c {
                 'a'..='z' | 'A'..='Z' => {}
                 '\0'..='\x7f' => self.symbols += 1,
-                '\u{3000}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' => {
+                '\u{3000}'..='\u{9fff}'
+                | '\u{ac00}'..='\u{d7af}'
+                | '\u{f900}'..='\u{faff}'
+                | '\u{ff00}'..='\u{ffef}' => {
                     self.cjk += 1;
                 }
                 c if c.is_alphabetic() => self.foreign += 1,

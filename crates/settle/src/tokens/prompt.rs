@@ -58,7 +58,11 @@ impl Tally {
     }
 
     /// The tokens.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a text of 2^52 tokens does not fit a machine")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a text of 2^52 tokens does not fit a machine"
+    )]
     pub(super) fn tokens(&self) -> u64 {
         let text = (self.text as f64 * self.factor()).round() as u64;
         text.saturating_add_signed(self.fixed)

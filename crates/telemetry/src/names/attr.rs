@@ -94,10 +94,13 @@ pub(crate) const STALL: &str = "limpid.stall";
 pub(crate) const READER_LAG: &str = "limpid.reader_lag";
 pub(crate) const OUTPUT_SPEED: &str = "limpid.output_tokens_per_s";
 pub(crate) const USAGE_SOURCE: &str = "limpid.usage.source";
+pub(crate) const USAGE_METHOD: &str = "limpid.usage.method";
 pub(crate) const PRICE_USD: &str = "limpid.price.usd";
 pub(crate) const PRICE_SOURCE: &str = "limpid.price.source";
+pub(crate) const PRICE_ESTIMATED: &str = "limpid.price.estimated";
 pub(crate) const PRICE_MATCHED: &str = "limpid.price.matched";
 pub(crate) const UNPRICED: &str = "limpid.unpriced";
+pub(crate) const UNESTIMATED: &str = "limpid.unestimated";
 
 /// The event at the first token; the convention has none, so the name is limpid's.
 pub(crate) const FIRST_TOKEN_EVENT: &str = "limpid.first_token";
