@@ -13,6 +13,9 @@ pub fn classify(method: &Method, path: &str) -> Endpoint {
     let last = segments.next().unwrap_or("");
     let before = segments.next().unwrap_or("");
     let inference = *method == Method::POST;
+    if let Some(endpoint) = last.rsplit_once(':').filter(|_| inference).and_then(|(_, verb)| by_verb(verb, path)) {
+        return endpoint;
+    }
     match (before, last) {
         ("messages", "count_tokens") | (_, "tokenize" | "detokenize") => Endpoint::Tokenize,
         ("messages", "batches") => Endpoint::Batches,
@@ -20,8 +23,8 @@ pub fn classify(method: &Method, path: &str) -> Endpoint {
         (_, "completions") if inference => Endpoint::Completions,
         (_, "responses") if inference => Endpoint::Responses,
         (_, "messages") if inference && !path.contains("/threads/") => Endpoint::Messages,
-        (_, "embeddings") | ("api", "embed") if inference => Endpoint::Embeddings,
-        ("api", "chat" | "generate") if inference => Endpoint::Generate,
+        (_, "embeddings" | "embed") if inference => Endpoint::Embeddings,
+        ("api", "chat") | (_, "generate" | "generate_stream") if inference => Endpoint::Generate,
         (_, "rerank" | "score") if inference => Endpoint::Rerank,
         (_, "moderations") if inference => Endpoint::Moderations,
         ("audio", "speech" | "transcriptions" | "translations") if inference => Endpoint::Audio,
@@ -29,6 +32,17 @@ pub fn classify(method: &Method, path: &str) -> Endpoint {
         (_, "realtime") => Endpoint::Realtime,
         (_, "models") | ("models", _) if *method == Method::GET => Endpoint::Models,
         _ => by_collection(path),
+    }
+}
+
+/// Google's `models/{model}:verb`, of Gemini and of Vertex AI, which also has Anthropic's models.
+fn by_verb(verb: &str, path: &str) -> Option<Endpoint> {
+    match verb {
+        "generateContent" | "streamGenerateContent" => Some(Endpoint::GenerateContent),
+        "embedContent" | "batchEmbedContents" => Some(Endpoint::Embeddings),
+        "countTokens" => Some(Endpoint::Tokenize),
+        "rawPredict" | "streamRawPredict" if path.contains("/publishers/anthropic/") => Some(Endpoint::Messages),
+        _ => None,
     }
 }
 
@@ -69,6 +83,21 @@ mod tests {
             ("POST", "/api/embed", Endpoint::Embeddings),
             ("POST", "/api/chat", Endpoint::Generate),
             ("POST", "/api/generate", Endpoint::Generate),
+            ("POST", "/api/embeddings", Endpoint::Embeddings),
+            ("POST", "/v2/embed", Endpoint::Embeddings),
+            ("POST", "/generate", Endpoint::Generate),
+            ("POST", "/generate_stream", Endpoint::Generate),
+            ("GET", "/generate", Endpoint::Other),
+            ("POST", "/v1beta/models/gemini-2.5-flash:generateContent", Endpoint::GenerateContent),
+            ("POST", "/v1beta/models/gemini-2.5-flash:streamGenerateContent", Endpoint::GenerateContent),
+            ("POST", "/v1/projects/p/locations/l/publishers/google/models/g:generateContent", Endpoint::GenerateContent),
+            ("POST", "/v1/projects/p/locations/l/publishers/anthropic/models/c:streamRawPredict", Endpoint::Messages),
+            ("POST", "/v1/projects/p/locations/l/publishers/google/models/g:rawPredict", Endpoint::Other),
+            ("POST", "/v1beta/models/e:batchEmbedContents", Endpoint::Embeddings),
+            ("POST", "/v1beta/models/g:countTokens", Endpoint::Tokenize),
+            ("GET", "/v1beta/models/g:generateContent", Endpoint::Models),
+            ("POST", "/v1/audio/speech", Endpoint::Audio),
+            ("POST", "/v2/rerank", Endpoint::Rerank),
             ("POST", "/v1/rerank", Endpoint::Rerank),
             ("POST", "/v1/moderations", Endpoint::Moderations),
             ("POST", "/v1/audio/transcriptions", Endpoint::Audio),

@@ -7,7 +7,7 @@
 //! | `{"error":"text","error_type":"…"}` | TGI, Ollama, vLLM's 401 |
 //! | `{"object":"error","message","type","param","code"}` | SGLang |
 //! | `{"type":"error","code","message","param"}` | Responses, in a stream |
-//! | `{"detail":"…"}`, `{"message":"…"}` | `FastAPI`, gateways; error statuses only |
+//! | `{"detail":"…"}`, `{"message":"…"}`, with `__type` | `FastAPI`, gateways, Bedrock; error statuses only |
 //! | `[{"error":…}]` | Gemini; error statuses only |
 //!
 //! Codes are kept, cut; of the message only its [`ErrorHint`], for it may quote the prompt.
@@ -36,12 +36,24 @@ struct Inner<'a> {
     kind: Leaf<'a>,
     /// Google's name for the kind.
     status: Leaf<'a>,
+    /// Bedrock's.
+    #[serde(rename = "__type")]
+    aws: Leaf<'a>,
     code: Leaf<'a>,
     /// TGI's name for the code.
     http_status_code: Leaf<'a>,
     param: Leaf<'a>,
     message: Leaf<'a>,
     innererror: Leaf<'a>,
+    metadata: Option<Metadata<'a>>,
+}
+
+/// OpenRouter's, of a request that a moderation stopped.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    flagged_input: Leaf<'a>,
 }
 
 /// An event, or a body of a status below 400, that carries an error. `flat`: it is one even without an `error` member.
@@ -81,7 +93,7 @@ pub(crate) fn error_body(text: &str, seen: &mut Seen) -> Result<(), ObserverFaul
         }
     } else {
         let flat: Inner<'_> = serde_json::from_str(text).unwrap_or_default();
-        if flat.message.is_some() || flat.code.is_some() {
+        if flat.message.is_some() || flat.code.is_some() || flat.aws.is_some() {
             tell_inner(&flat, seen);
         }
     }
@@ -112,7 +124,12 @@ fn scalar(leaf: Leaf<'_>) -> Cow<'_, str> {
 
 fn tell_inner(inner: &Inner<'_>, seen: &mut Seen) {
     let kind = match scalar(inner.kind) {
-        empty if empty.is_empty() => scalar(inner.status),
+        empty if empty.is_empty() => {
+            // `com.amazonaws…#ThrottlingException` in some of its services.
+            let aws = scalar(inner.aws);
+            let aws = aws.rsplit('#').next().unwrap_or_default().to_owned();
+            if aws.is_empty() { scalar(inner.status) } else { Cow::Owned(aws) }
+        }
         // Flat errors: the event's own type says nothing more.
         kind if kind == "error" => Cow::Borrowed(""),
         kind => kind,
@@ -124,8 +141,9 @@ fn tell_inner(inner: &Inner<'_>, seen: &mut Seen) {
     let codes = [&*own_code, &*kind, &*deeper_code];
     // A list of faults (FastAPI) is read as it stands.
     let message = inner.message.map(|m| m.string().unwrap_or(Cow::Borrowed(m.text()))).unwrap_or_default();
-    let hint = hint::of(&codes, &message);
-    if hint == Some(ErrorHint::ContentFilter) && hint::of(&codes, "") == hint {
+    let moderated = inner.metadata.as_ref().is_some_and(|m| m.flagged_input.is_some());
+    let hint = if moderated { Some(ErrorHint::ContentFilter) } else { hint::of(&codes, &message) };
+    if moderated || hint == Some(ErrorHint::ContentFilter) && hint::of(&codes, "") == hint {
         seen.refusal("error_code", RefusalKind::Filter);
     }
     let param = code(&scalar(inner.param));

@@ -35,8 +35,13 @@ const PHRASES: &[(&str, ErrorHint)] = &[
     ("prompt is too long", ErrorHint::ContextLength),
     ("input is too long", ErrorHint::ContextLength),
     ("longer than the model", ErrorHint::ContextLength),
+    // SGLang: "Input length (9 tokens) exceeds the maximum allowed length (8 tokens)".
+    ("exceeds the maximum allowed length", ErrorHint::ContextLength),
+    // Gemini: "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)".
+    ("exceeds the maximum number of tokens allowed", ErrorHint::ContextLength),
     // TGI: "`inputs` tokens + `max_new_tokens` must be <= …".
     ("tokens + `max_new_tokens` must be", ErrorHint::ContextLength),
+    ("`inputs` must have less than", ErrorHint::ContextLength),
     // SGLang; Ollama: "server busy, please try again. maximum pending requests exceeded".
     ("queue is full", ErrorHint::QueueFull),
     ("maximum pending requests", ErrorHint::QueueFull),
@@ -53,9 +58,23 @@ const PHRASES: &[(&str, ErrorHint)] = &[
     ("enginedeaderror", ErrorHint::EngineDead),
     ("engine is dead", ErrorHint::EngineDead),
     ("background loop has errored", ErrorHint::EngineDead),
+    // Ollama.
+    ("runner process has terminated", ErrorHint::EngineDead),
     // Azure; OpenAI's images.
     ("content management policy", ErrorHint::ContentFilter),
     ("our safety system", ErrorHint::ContentFilter),
+    // Anthropic (400), DeepSeek, OpenRouter.
+    ("credit balance is too low", ErrorHint::Quota),
+    ("insufficient balance", ErrorHint::Quota),
+    ("insufficient credits", ErrorHint::Quota),
+    ("exceeded your current quota", ErrorHint::Quota),
+    // Gemini (400).
+    ("api key not valid", ErrorHint::ApiKey),
+    // Azure: "have exceeded token rate limit of your current … pricing tier"; Anthropic's older messages.
+    ("exceeded token rate limit", ErrorHint::RateLimitTokens),
+    ("exceeded call rate limit", ErrorHint::RateLimitRequests),
+    ("number of request tokens has exceeded", ErrorHint::RateLimitTokens),
+    ("number of requests has exceeded", ErrorHint::RateLimitRequests),
     // OpenAI: "Rate limit reached for … on tokens per min (TPM)".
     ("tokens per min", ErrorHint::RateLimitTokens),
     ("tokens per day", ErrorHint::RateLimitTokens),
@@ -65,6 +84,12 @@ const PHRASES: &[(&str, ErrorHint)] = &[
     ("requests per day", ErrorHint::RateLimitRequests),
     ("(rpm)", ErrorHint::RateLimitRequests),
     ("rate limit reached for requests", ErrorHint::RateLimitRequests),
+    // OpenAI: "The engine is currently overloaded"; TGI: "Model is overloaded"; Gemini: "The model is overloaded". Azure:
+    // "The system is currently experiencing high demand".
+    ("currently overloaded", ErrorHint::Overloaded),
+    ("is overloaded", ErrorHint::Overloaded),
+    ("server overloaded", ErrorHint::Overloaded),
+    ("experiencing high demand", ErrorHint::Overloaded),
 ];
 
 /// The hint of an error with these codes and this message.

@@ -37,6 +37,7 @@ const CODES: &[(&[&str], Class)] = &[
             "token_expired",
             "account_deactivated",
             "unauthorized",
+            "unrecognizedclientexception",
         ],
         (Category::Auth, "invalid_api_key"),
     ),
@@ -44,6 +45,7 @@ const CODES: &[(&[&str], Class)] = &[
         &[
             "permission_error",
             "permission_denied",
+            "accessdeniedexception",
             "insufficient_permissions",
             "access_denied",
             "unsupported_country_region_territory",
@@ -59,6 +61,7 @@ const CODES: &[(&[&str], Class)] = &[
             "billing_error",
             "billing_hard_limit_reached",
             "billing_not_active",
+            "servicequotaexceededexception",
             "insufficient_credits",
             "insufficient_balance",
             "exceeded_current_quota_error",
@@ -85,12 +88,17 @@ const CODES: &[(&[&str], Class)] = &[
             "engine_overloaded",
             "engine_overloaded_error",
             "server_overloaded",
+            "nocapacity",
             "slow_down",
             "model_overloaded",
         ],
         (Category::Overloaded, "overloaded"),
     ),
-    (&["timeout_error", "gateway_timeout", "deadline_exceeded"], (Category::Unavailable, "gateway_timeout")),
+    (
+        &["timeout_error", "gateway_timeout", "deadline_exceeded", "modeltimeoutexception"],
+        (Category::Unavailable, "gateway_timeout"),
+    ),
+    (&["modelnotreadyexception"], (Category::Unavailable, "loading")),
     (POLICY, (Category::Policy, "content_filter")),
 ];
 
@@ -147,6 +155,7 @@ pub(super) const fn hinted(hint: ErrorHint) -> Class {
     match hint {
         ErrorHint::ContextLength => (Category::ClientRequest, "context_length"),
         ErrorHint::ModelNotFound => (Category::ClientRequest, "model_not_found"),
+        ErrorHint::Overloaded => (Category::Overloaded, "overloaded"),
         ErrorHint::QueueFull => (Category::Overloaded, "queue_full"),
         ErrorHint::Loading => (Category::Unavailable, "loading"),
         ErrorHint::OutOfMemory => (Category::UpstreamError, "out_of_memory"),
@@ -154,6 +163,8 @@ pub(super) const fn hinted(hint: ErrorHint) -> Class {
         ErrorHint::ContentFilter => (Category::Policy, "content_filter"),
         ErrorHint::RateLimitTokens => (Category::RateLimit, "rate_limit_tokens"),
         ErrorHint::RateLimitRequests => (Category::RateLimit, "rate_limit_requests"),
+        ErrorHint::Quota => (Category::Quota, "insufficient_quota"),
+        ErrorHint::ApiKey => (Category::Auth, "invalid_api_key"),
     }
 }
 

@@ -13,7 +13,7 @@
 //! | 7 | no status at all | `internal/internal` |
 //! | 8 | 1xx, 3xx | `ok/switching`, `ok/redirect` |
 //! | 9 | a 2xx whose body should be JSON and is not | `upstream_error/malformed_body` |
-//! | 10 | a stream of a generating API that ended without a finish | `stream_error/truncated` |
+//! | 10 | a stream of a generating API, or of audio or images once it began, that ended without a finish | `stream_error/truncated` |
 //! | 11 | a finish reason `error`, `failed`; `abort`, `aborted`, `cancelled` | `stream_error/in_stream_error`; `stream_error/aborted` |
 //! | 12 | any other 2xx | `ok/<finish reason>`, `ok/end` without one, `ok/ok` where there is nothing to finish |
 //!
@@ -184,7 +184,9 @@ fn broken_off(e: &Evidence<'_>) -> Option<Class> {
 /// The exchange came to its end with a 1xx to 3xx, but the reply is not what was asked for.
 fn not_whole(e: &Evidence<'_>) -> Option<Class> {
     let seen = e.observation;
-    if !generates(e.endpoint) || !is_2xx(e.status) {
+    // Servers stream sound and images in ways of their own; one that was understood tells its end.
+    let understood = matches!(e.endpoint, Endpoint::Audio | Endpoint::Images) && seen.choices_seen > 0;
+    if !(generates(e.endpoint) || understood) || !is_2xx(e.status) {
         return None;
     }
     if seen.fault == Some(ObserverFault::Json) && !seen.streamed {
@@ -205,7 +207,12 @@ fn not_whole(e: &Evidence<'_>) -> Option<Class> {
 fn generates(endpoint: Endpoint) -> bool {
     matches!(
         endpoint,
-        Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages | Endpoint::Generate
+        Endpoint::Chat
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::Generate
+            | Endpoint::GenerateContent
     )
 }
 
