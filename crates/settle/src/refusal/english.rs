@@ -1,15 +1,21 @@
-//! English: the rules.
+//! English: what says that the writer declines, and the words that the rules share.
 //!
-//! Each is a pattern over the text's [words](super::words) with a weight in hundredths; the sum decides. A *core* says by
-//! itself that the writer declines; without one no sum is enough. A *sign* speaks for a refusal or, negative, against
-//! one. `i` is a word, so `i` is the writer: "you cannot" and "he refused" are no cores.
+//! A *core* is enough in itself to think of a refusal; without one no sum is. `i` is a word, so that the writer speaks:
+//! "you cannot" and "he refused" are no cores. Which verbs count matters most: one *serves* a wish or declines to, while
+//! `wait`, `see` or `believe` say nothing of it and are not listed. What turns a core round is in
+//! [signs](super::english_signs).
 //!
-//! The weights are set by hand and rounded; `docs/refusals.md` says how, and with what figures.
+//! The weights, in hundredths, are set by hand and rounded; `docs/refusals.md` says how, and with what figures.
 
-use super::language::{Language, Rule, core, sign};
+use super::english_signs::SIGNS;
+use super::language::{Language, Rule, core};
 
 /// See the module.
-pub(super) const ENGLISH: Language = Language { fragments: FRAGMENTS, rules: RULES };
+pub(super) const ENGLISH: Language =
+    Language { name: "English", gate: GATE, writer: " i ", fragments: FRAGMENTS, cores: CORES, signs: SIGNS };
+
+/// One of these is in every core.
+const GATE: &str = r" (?:not|no|never|unable|unwilling|inappropriate|unethical|wrong|irresponsible|outside|beyond|against|rather|pass|prohibited|forbidden|restricted|barred|prevented|incapable|stop|pause|line|neutral\w*|impartial\w*|unbiased|respectful|objective|sorry|apologi\w*|apologies|unfortunately|declin\w*|refus\w*|violat\w*|contrary|prevents?|prohibits?|forbids?|stops?|keeps?|bars?|breach\w*|conflicts?|discourage) ";
 
 /// What the rules share. One may use those above it.
 const FRAGMENTS: &[(&str, &str)] = &[
@@ -20,7 +26,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
             r"(?:(?:really|simply|just|also|therefore|thus|still|ethically|morally|legally|personally|",
             r"respectfully|politely|unfortunately|regrettably|absolutely|certainly|definitely|directly|",
             r"actually|knowingly|currently|generally|cannot|ever|in good (?:conscience|faith)|as such|and ",
-            r"will not|or will not|as an? [a-z -]+) ){0,2}",
+            r"(?:can|will) not|or will not|under (?:any|no) circumstances|in any way|as an? [a-z -]+) ){0,2}",
         ),
     ),
     // Will not, cannot, may not.
@@ -81,27 +87,21 @@ const FRAGMENTS: &[(&str, &str)] = &[
             r"misinformation|disinformation)",
         ),
     ),
-    // Within the first sentence.
-    ("{s1}", r"^ (?:[^.]* )??"),
-    // Within the first two.
-    ("{s2}", r"^ (?:[^.]* )??(?:\. (?:[^.]* )??)?"),
-    // Within the first three.
-    ("{s3}", r"^ (?:[^.]* )??(?:\. (?:[^.]* )??){0,2}"),
 ];
 
-const RULES: &[Rule] = &[
+const CORES: &[Rule] = &[
     // I can't help with that.
-    core("cannot_serve", 100, r"{s3}i {adv}{not} {adv}{serve} "),
+    core("cannot_serve", 100, r"{i}{adv}{not} {adv}{serve} "),
     // I won't write malware.
-    core("cannot_act", 75, r"{s3}i {adv}{not} {adv}{act} "),
+    core("cannot_act", 75, r"{i}{adv}{not} {adv}{act} "),
     // I cannot speculate on her motives.
-    core("cannot_opine", 75, r"{s2}i {adv}{not} {adv}{opine} "),
+    core("cannot_opine", 75, r"{i}{adv}{not} {adv}{opine} "),
     // I must decline.
     core(
         "decline",
         100,
         concat!(
-            r"{s3}i (?:would |will |am going to |must |have to |need to |am |should |shall ){0,2}(?:have to ",
+            r"{i}(?:would |will |am going to |must |have to |need to |am |should |shall ){0,2}(?:have to ",
             r")?(?:respectfully |politely |firmly |also )?(?:decline|refuse|declining|refusing|pass on|say no ",
             r"to (?:this|that))(?: \.| this| that| your| and| but| any| here| to| such|$)",
         ),
@@ -121,7 +121,7 @@ const RULES: &[Rule] = &[
         "not_a_thing",
         100,
         concat!(
-            r"{s3}(?:not|never) (?:something|anything|a \w+|one|an? (?:request|topic|task|area|subject)) ",
+            r"{3} (?:not|never) (?:something|anything|a \w+|one|an? (?:request|topic|task|area|subject)) ",
             r"(?:that |which )?i (?:can|will|would|am|want|could|do) ",
         ),
     ),
@@ -130,7 +130,7 @@ const RULES: &[Rule] = &[
         "thing_not",
         100,
         concat!(
-            r"{s2}(?:something|a line|a request|content|a topic|an area) (?:that |which )?i (?:can not|will ",
+            r"{3} (?:something|a line|a request|content|a topic|an area) (?:that |which )?i (?:can not|will ",
             r"not|am not|do not|would not|refuse)",
         ),
     ),
@@ -139,7 +139,7 @@ const RULES: &[Rule] = &[
         "not_for_me",
         100,
         concat!(
-            r"{s3}(?:not|be|is|in|un)(?: be)? ?(?:inappropriate|appropriate|right|wrong|ethical|unethical|",
+            r"{3} (?:not|be|is|in|un)(?: be)? ?(?:inappropriate|appropriate|right|wrong|ethical|unethical|",
             r"proper|acceptable|irresponsible|responsible|fair|comfortable)(?: or \w+)* (?:for|of) me to ",
         ),
     ),
@@ -147,16 +147,19 @@ const RULES: &[Rule] = &[
     core(
         "not_within",
         100,
-        r"{s2}(?:it|that|this) is (?:not (?:with)?in|beyond|outside(?: of)?|against) (?:the scope of )?my ",
+        concat!(
+            r"{3} (?:it|that|this|which|topic|request|question) (?:is|falls|goes|lies) (?:well )?(?:not ",
+            r"(?:with)?in|beyond|outside(?: of)?|against) (?:the scope of )?(?:my|what i) ",
+        ),
     ),
     // This request is inappropriate.
     core(
         "asked_is_bad",
         100,
         concat!(
-            r"{s2}(?:this|that|your|the) (?:\w+ )?(?:request|prompt|question|topic|query|content)s? (?:is|are|",
+            r"{3} (?:this|that|your) (?:\w+ )?(?:request|prompt|question|topic|query|content)s? (?:is|are|",
             r"goes|appears|seems|contains|promotes|involves|asks)(?: to be| for| me to)? (?:(?:not|very|",
-            r"highly|both|extremely|deeply) )?(?:{bad}|appropriate|against|something i)",
+            r"highly|both|extremely|deeply) )?(?:{bad}|appropriate|against (?:my|our|the|openai)|something i)",
         ),
     ),
     // I don't provide such instructions.
@@ -164,8 +167,9 @@ const RULES: &[Rule] = &[
         "i_do_not",
         75,
         concat!(
-            r"{s3}i (?:\w+ )?do not (?:engage|promote|support|condone|endorse|provide|create|generate|produce|",
-            r"write|encourage|assist|help|participate|facilitate|tolerate|offer) ",
+            r"{i}(?:\w+ )?do not (?:engage|promote|support|condone|endorse|provide|create|generate|produce|",
+            r"write|encourage|assist|help|participate|facilitate|tolerate|offer|answer|respond|discuss|share|",
+            r"disclose) ",
         ),
     ),
     // It goes against my guidelines.
@@ -173,10 +177,10 @@ const RULES: &[Rule] = &[
         "my_rules",
         80,
         concat!(
-            r"{s3}(?:against|violates?|violating|by|within|with|breach(?:es)?|conflicts? with|contrary to) ",
-            r"(?:my|our|openai|openai's|the (?:content|usage|safety|community|ethical)) (?:\w+ ",
-            r"){0,3}(?:programming|guidelines?|policy|policies|principles?|values|guardrails|standards|terms|",
-            r"rules|code|ethics|mission)",
+            r"{3} (?:against|violates?|violating|by|within|with|breach(?:es)?|conflicts? with|contrary to) ",
+            r"(?:(?:my|our|openai|openai's) (?:\w+ ){0,3}|the (?:content|usage|safety|community|ethical|",
+            r"moral) )(?:programming|guidelines?|policy|policies|principles?|values|guardrails|standards|",
+            r"terms|rules|code|ethics|mission)",
         ),
     ),
     // My guidelines prevent me from it.
@@ -184,33 +188,40 @@ const RULES: &[Rule] = &[
         "prevent_me",
         100,
         concat!(
-            r"{s2}(?:prevents?|prohibits?|forbids?|stops?|keeps?|bars?|does not allow|do not allow|does not ",
+            r"{3} (?:prevents?|prohibits?|forbids?|stops?|keeps?|bars?|does not allow|do not allow|does not ",
             r"permit|do not permit) (?:me|us) (?:from|to) ",
         ),
     ),
     // I'm not comfortable with this.
-    core("uncomfortable", 90, r"{s2}i (?:am not|do not feel|would not feel|am un) ?comfortable (?:with|\.|about) "),
+    core(
+        "uncomfortable",
+        90,
+        concat!(
+            r"{i}(?:am not|do not feel|would not feel|am un) ?(?:comfortable|right) (?:\.|(?:with|about) ",
+            r"(?:this|that|these|those|it|the|your|such|any|\w+ing) )",
+        ),
+    ),
     // I strongly advise against it.
     core(
         "advise_not",
         45,
         concat!(
-            r"{s2}i (?:would |must )?(?:strongly )?(?:advise|urge|discourage|recommend) (?:you )?(?:against|",
-            r"not to) ",
+            r"{i}(?:would |must )?(?:strongly )?(?:advise|urge|discourage|recommend) (?:you )?(?:against|not ",
+            r"to) ",
         ),
     ),
     // I need to stop here.
     core(
         "stop_here",
         50,
-        r"{s2}i (?:need|have|am going|must|want) (?:to )?(?:stop|draw a line|pause) (?:here|there|this)",
+        r"{i}(?:need|have|am going|must|want) (?:to )?(?:stop|draw a line|pause) (?:here|there|this)",
     ),
     // I must remain neutral.
     core(
         "neutral",
         40,
         concat!(
-            r"{s2}(?:i|and) (?:\w+ )?(?:must|should|have to|need to|strive to|am (?:programmed|designed|",
+            r"{3} (?:i|and) (?:\w+ )?(?:must|should|have to|need to|strive to|am (?:programmed|designed|",
             r"required) to)? ?(?:remain|stay|maintain|adhere|be) (?:to )?(?:a )?(?:neutral|impartial|unbiased|",
             r"neutrality|impartiality|respectful|objective)",
         ),
@@ -220,7 +231,7 @@ const RULES: &[Rule] = &[
         "not_proper",
         60,
         concat!(
-            r"{s2}(?:it|that|this) (?:is|would be) (?:(?:not |in)(?:appropriate|acceptable|right|ethical)|",
+            r"{3} (?:it|that|this) (?:is|would be) (?:(?:not |in)(?:appropriate|acceptable|right|ethical)|",
             r"unethical|not my place|not fair) (?:or \w+ )?(?:for [^.]{1,30} )?to (?:{serve}|{act}|{opine}) ",
         ),
     ),
@@ -233,211 +244,4 @@ const RULES: &[Rule] = &[
             r"an? (?:[a-z-]+ ){0,4}(?:ai|assistant|language model) ",
         ),
     ),
-    // the reply begins with the refusal
-    sign("begins", 30, r"^ i {adv}(?:{not}|do not) "),
-    // the question is called unfair, generalising, derogatory
-    sign(
-        "rebuke",
-        30,
-        concat!(
-            r" (?:generali[sz]\w*|stereotyp\w*|derogatory|prejudiced?|unfair|sweeping|dignity|demeaning|",
-            r"insulting|insults?|mocking|disrespect\w*) ",
-        ),
-    ),
-    // I'm sorry, … / Unfortunately, …
-    sign(
-        "sorry",
-        45,
-        concat!(
-            r"^ (?:[^.]{0,60}\. )?(?:(?:no|oh|hmm|well|um|but|hi|nope) (?:\. )?)?(?:i am (?:so |very |really |",
-            r"truly |deeply |terribly )?(?:sorry|afraid)|sorry|my apologies|apologies|i (?:sincerely |do |",
-            r"must )?apologi[sz]e|unfortunately|regrettably|i regret) ",
-        ),
-    ),
-    // As an AI language model, …
-    sign(
-        "ai",
-        30,
-        concat!(
-            r"{s1}(?:as an? (?:[a-z-]+ ){0,4}(?:ai|assistant|language model|chatbot)|i am (?:just |only |",
-            r"merely )?an? (?:[a-z-]+ ){0,3}(?:ai|assistant|language model|chatbot)) ",
-        ),
-    ),
-    // a word for harm or for wrong
-    sign("bad", 30, r" {bad} "),
-    // this request / your prompt
-    sign(
-        "request",
-        45,
-        r"{s3}(?:this|that|your|such an?) (?:\w+ )?(?:request|prompt|task|instruction|kind|type|sort)s? ",
-    ),
-    // I can't do *that*.
-    sign(
-        "deixis",
-        45,
-        concat!(
-            r"{s3}i {adv}{not} {adv}(?:{serve}|{act})(?: you)?(?: \w+)?(?: with| in| by| to| as)?(?: \w+ing)? ",
-            r"(?:this|that|those|it|such|so|\.)(?: |$)",
-        ),
-    ),
-    // I won't help *you* …
-    sign(
-        "you",
-        35,
-        concat!(
-            r"{s3}i {adv}{not} {adv}(?:help|helping|assist|assisting|tell|teach|show|walk|give|advise|provide|",
-            r"write|support|guide|explain)(?: to)? you ",
-        ),
-    ),
-    // Please refrain from …
-    sign(
-        "refrain",
-        40,
-        concat!(
-            r" (?:please|let us|kindly) (?:refrain|be respectful|keep|respect|avoid|choose|rephrase|consider|",
-            r"treat|use|provide a different|ask a different) ",
-        ),
-    ),
-    // It is important to …
-    sign(
-        "lecture",
-        20,
-        concat!(
-            r" (?:it is|we must|we should) (?:also )?(?:important|essential|crucial|imperative|vital|",
-            r"necessary|best|recommended|inappropriate|always) (?:to|that)? ",
-        ),
-    ),
-    // Is there anything else? / Please contact a doctor.
-    sign(
-        "elsewhere",
-        35,
-        concat!(
-            r" (?:(?:is there (?:anything|something)|something|anything|any) (?:else|other)|other ",
-            r"(?:questions|topics|requests|tasks|ways)|different (?:question|topic|request)|(?:call|contact|",
-            r"reach out to|talk to|consult|seek) (?:a|an|the|your|with|someone|help|professional|emergency|",
-            r"local)) ",
-        ),
-    ),
-    // …, but I can explain …
-    sign(
-        "pivot_i",
-        -75,
-        concat!(
-            r" (?:however|but|nevertheless|nonetheless|that said|still|yet|instead|so)(?: as [^.]{0,40}?)? ",
-            r"(?:to answer your \w+ )?i (?:can|could|will|may|would|\w+)(?: be happy to| be glad to| like ",
-            r"to)? ?(?:still |also |certainly |definitely |try to )?(?:provide|offer|give|explain|share|tell|",
-            r"say|answer|assure|describe|present|suggest|assume|write|generate|show|outline|think|attempt|",
-            r"understand)",
-        ),
-    ),
-    // …, but here are …
-    sign(
-        "pivot_fact",
-        -65,
-        concat!(
-            r" (?:but|though|although) (?:(?:here|there) (?:is|are|have)|in general|generally|to answer|based|",
-            r"some|the|it|if|you|many|most|common|people|theoretically|for|when|from|most|analysts|he|she|",
-            r"they|a|an) ",
-        ),
-    ),
-    // However, …
-    sign("however", -45, r" (?:however|nevertheless|nonetheless|that said|that being said) "),
-    // As an AI I cannot …; however, …: a disclaimer before an answer
-    sign(
-        "disclaimer",
-        -45,
-        concat!(
-            r"^ (?:no |yes )?as an? (?:[^.]{0,30} )?(?:ai|assistant|language model) [^.]*(?:\. (?:[^.]*\. ",
-            r")?)?(?:however|but|nevertheless|that said) ",
-        ),
-    ),
-    // Here are some ways …
-    sign(
-        "list",
-        -50,
-        concat!(
-            r" (?:here (?:are|is) (?:some|a|the|my|one|what|how|your|\w+ (?:ways|steps|tips))|1 (?:\. ",
-            r")?[a-z]+|following steps|you can) ",
-        ),
-    ),
-    // an opinion, a feeling, the future, advice of a profession
-    sign(
-        "opinion",
-        -45,
-        concat!(
-            r"{s1}(?:personal (?:\w+ ){0,2}(?:opinions?|beliefs?|views?|feelings|preferences|experiences?|",
-            r"thoughts|advice)|opinions?|definitive|(?:medical|legal|financial) advice|feelings|emotions|",
-            r"beliefs|the future|certainty) ",
-        ),
-    ),
-    // I'm sorry to hear that; sorry for the confusion
-    sign(
-        "sympathy",
-        -90,
-        concat!(
-            r"{s1}(?:sorry|apologi[sz]e|apologies) (?:to hear|for (?:your|the|my|any)|about (?:that|the|your)|",
-            r"if|everyone|guys|you are right|i (?:do not understand|misread|misunderstood)) ",
-        ),
-    ),
-    // I can't wait; I couldn't help but; I can't tell which
-    sign(
-        "idiom",
-        -200,
-        concat!(
-            r"i (?:\w+ )?(?:can|could|will) not (?:\w+ )?(?:stress|emphasi[sz]e|overstate|wait|thank|imagine|",
-            r"believe|agree more|praise|help (?:but|noticing|thinking|feeling|wondering|laughing|smiling|it)|",
-            r"tell (?:you how (?:happy|much|glad|proud|sorry|many|long|good)|a lie|which|whether|if|what|the)|",
-            r"explain how (?:happy|much)|say (?:for|enough|with|whether|which|if|that)|do better|make (?:up ",
-            r"my|it|sense|out)|lie|do without|go (?:wrong|into|back)|give up|promise|think of) ",
-        ),
-    ),
-    // I can't recommend it enough.
-    sign("enough", -160, r" i can not [^.]{0,60} (?:enough|highly) "),
-    // I can't see the image: a limit, no refusal
-    sign(
-        "limits",
-        -70,
-        concat!(
-            r" i (?:\w+ )?(?:(?:can|could|may) not(?: be able to)?|(?:am|was) (?:unable|not able) to|do not ",
-            r"have(?: the)?(?: ability to| access| capability to)?) (?:\w+ )?(?:access|open|view|see|hear|",
-            r"browse|recall|remember|find|locate|read|search|check|look up|real-time|physically|feel|taste|",
-            r"reproduce|replicate|run|verify|identify) ",
-        ),
-    ),
-    // Could you share the log? / without more details
-    sign(
-        "need_more",
-        -100,
-        concat!(
-            r" (?:without (?:more|further|additional|the|a|seeing|knowing)|(?:could|can) you (?:please |also |",
-            r"kindly )?(?:provide|share|clarify|specify|tell|paste|give|confirm|upload)|more (?:information|",
-            r"context|details)|please (?:provide|share|paste|upload|clarify|specify|give)(?: me)? (?:the|your|",
-            r"their|more|a)|do not understand|did you mean) ",
-        ),
-    ),
-    // I can't give you a hug.
-    sign("physical", -70, r" (?:hug|sandwich|coffee|physical\w*|in person|body|phone call|tastes?|dishes|hands) "),
-    // Sure! / Here is … / Once upon a time / Dear …
-    sign(
-        "yes",
-        -100,
-        concat!(
-            r"^ (?:sure|certainly|of course|absolutely|yes|here (?:is|are)|great|definitely|once upon|dear|",
-            r"subject|step|first|to [a-z]+ (?:a|an|the|your)|when|if|never say|1) ",
-        ),
-    ),
-    // I'd be happy to help with something safe instead
-    sign(
-        "redirect",
-        40,
-        concat!(
-            r" i (?:can|could|would|will|am) (?:be )?(?:happy|glad|help|offer|suggest|provide|here|share|",
-            r"discuss)[^.]* (?:instead|alternatives?|other|else|safe|safely|safety|legal|legally|lawful|",
-            r"resources|support|ethical|constructive|positive) ",
-        ),
-    ),
-    // the text speaks of what someone says
-    sign("quoted", -200, r#"^ (?:["\{\[<|=]|[^.]* (?:say|reply|phrase|said|says|decline|translates?|wrote)[^."]* ")"#),
-    // I cannot log in.
-    sign("about_fault", -100, r" i can not (?:\w+ )?(?:be|log|come|attend|find|have|guarantee|use) "),
 ];

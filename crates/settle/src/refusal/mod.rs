@@ -5,7 +5,9 @@
 //! `text`; it is read for every reply, and dropped with the observation.
 
 mod english;
+mod english_signs;
 mod language;
+mod others;
 mod own;
 mod structural;
 mod text;

@@ -8,17 +8,17 @@
 use std::sync::{Arc, LazyLock};
 
 use super::english::ENGLISH;
-use super::language::{Compiled, Language, Score};
+use super::language::{Compiled, Language, Text};
+use super::others::{FRENCH, GERMAN, SPANISH};
 use super::own::{BadPattern, Own};
 use super::words;
 
 /// The languages that have rules.
-const LANGUAGES: [(&str, Language); 1] = [("English", ENGLISH)];
+const LANGUAGES: [Language; 4] = [ENGLISH, GERMAN, FRENCH, SPANISH];
 
 /// Compiled once for all. One that does not compile, which a test rules out, would have no rules.
-static COMPILED: LazyLock<Vec<(&'static str, Compiled)>> = LazyLock::new(|| {
-    LANGUAGES.into_iter().filter_map(|(name, language)| Some((name, language.compile().ok()?))).collect()
-});
+static COMPILED: LazyLock<Vec<Compiled>> =
+    LazyLock::new(|| LANGUAGES.iter().filter_map(|language| language.compile().ok()).collect());
 
 /// How texts are judged. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -64,24 +64,26 @@ impl TextRules {
         if opening.is_empty() {
             return false;
         }
-        own.find(opening) || is_prose(opening) && read(opening, Score::is_refusal)
+        own.find(opening) || is_prose(opening) && is_refusal(opening)
     }
 
     /// What the built-in rules make of a reply that begins like this.
     pub fn read(opening: &str) -> Option<Reading> {
         let words = words::of(opening);
-        let read = COMPILED.iter().map(|(language, rules)| {
-            let score = rules.score(&words);
-            let suspected = is_prose(opening) && score.is_refusal();
-            Reading { language, suspected, score: score.sum, rules: rules.met(&words).map(|r| r.name).collect() }
+        let text = Text::new(&words);
+        let read = COMPILED.iter().map(|rules| {
+            let (score, met) = rules.read(&text);
+            let suspected = is_prose(opening) && rules.is_refusal(&text);
+            Reading { language: rules.name, suspected, score, rules: met }
         });
         read.max_by_key(|reading| (reading.suspected, reading.score))
     }
 }
 
-fn read(opening: &str, decide: impl Fn(&Score) -> bool) -> bool {
+fn is_refusal(opening: &str) -> bool {
     let words = words::of(opening);
-    COMPILED.iter().any(|(_, rules)| decide(&rules.score(&words)))
+    let text = Text::new(&words);
+    COMPILED.iter().any(|rules| rules.is_refusal(&text))
 }
 
 /// The model's own prose, by its first character: no JSON, code, mark-up, table or quotation.
