@@ -18,6 +18,7 @@ mod frame;
 mod head;
 mod json;
 mod opening;
+mod reply_text;
 mod request;
 mod response;
 mod seen;

@@ -5,6 +5,8 @@
 //! is a wish that a server may ignore. A label that lies (JSON that says it is an event stream, or events that say they
 //! are JSON) is a [`ObserverFault::Json`]: a wrong guess would make wrong numbers.
 //!
+//! Gemini streams one JSON array where events are not asked for; its first byte tells it from a reply.
+//!
 //! After a 101 the bytes are WebSocket frames, of which the text messages are events. Compressed ones cannot be read.
 //!
 //! An answer with a status of 400 or more is read as an error, whatever its label; one that cannot be read is no fault,
@@ -15,11 +17,12 @@
 
 use std::time::Duration;
 
-use limpid_core::{Endpoint, Observation, ObserverFault, Tick};
+use limpid_core::{Endpoint, KeptText, Observation, ObserverFault, Tick};
 
 use crate::decode::Decoder;
 use crate::dialect::{self, Dialect};
-use crate::frame::{Body, Event, Message, Ndjson, Sse, WebSocket};
+use crate::frame::{Array, Body, Elide, Event, Message, Ndjson, Sse, WebSocket};
+use crate::reply_text::ReplyText;
 use crate::seen::Seen;
 
 /// What is known of a response before its body.
@@ -71,9 +74,19 @@ struct Eye {
     seen: Seen,
     /// The status is 400 or more.
     failed: bool,
-    /// An error that says it is an event stream, of which nothing was seen yet.
-    masked: bool,
+    /// Nothing was seen yet of a body whose label does not tell all.
+    unseen: Option<Unseen>,
+    /// Takes what nobody reads out of bodies that may hold images.
+    elide: Option<Elide>,
     limits: Limits,
+}
+
+/// What the first byte has yet to tell.
+enum Unseen {
+    /// An error that says it is an event stream, and may be plain JSON.
+    Error,
+    /// Gemini's JSON: a reply, or an array of chunks.
+    Gemini,
 }
 
 enum Frame {
@@ -84,6 +97,8 @@ enum Frame {
     /// What follows a 101.
     WebSocket(WebSocket),
     Json(Body),
+    /// JSON that grows.
+    Array(Array),
     /// An error of no told format.
     PlainError(Body),
 }
@@ -111,8 +126,30 @@ impl ResponseObserver {
             }
         }
         let dialect = if switched { Dialect::of_session(head.endpoint) } else { Dialect::of(head.endpoint) };
-        let masked = failed && matches!(frame, Frame::Sse(_));
-        ResponseObserver { decoder, eye: Eye { frame, dialect, seen, failed, masked, limits } }
+        let unseen = match frame {
+            Frame::Sse(_) if failed => Some(Unseen::Error),
+            Frame::Json(_) if !failed && head.endpoint == Endpoint::GenerateContent => Some(Unseen::Gemini),
+            _ => None,
+        };
+        let images = matches!(head.endpoint, Endpoint::Images | Endpoint::GenerateContent);
+        let elide = images.then(Elide::default);
+        ResponseObserver { decoder, eye: Eye { frame, dialect, seen, failed, unseen, elide, limits } }
+    }
+
+    /// Keeps what is generated in `text`, for [`ResponseObserver::take_text`].
+    pub fn keep_text(&mut self, text: KeptText) {
+        self.eye.seen.reply = Some(ReplyText::new(text));
+    }
+
+    /// Whether what is generated is kept: not once the reply told all its token counts, or after a fault.
+    pub fn keeps_text(&self) -> bool {
+        self.eye.seen.reply.as_ref().is_some_and(ReplyText::is_kept)
+    }
+
+    /// What was generated, if it is still kept or was given up for a reason: the insides of JSON strings, parted by zero
+    /// bytes where they do not follow one another.
+    pub fn take_text(&mut self) -> Option<KeptText> {
+        self.eye.seen.reply.take().map(ReplyText::into_text)
     }
 
     /// Bytes of the body as they pass, content coding kept, read at `at`.
@@ -126,8 +163,8 @@ impl ResponseObserver {
         }
         let eye = &mut self.eye;
         let done = match &mut self.decoder {
-            Some(decoder) => decoder.feed(bytes, &mut |decoded| eye.look(decoded)),
-            None => eye.look(bytes),
+            Some(decoder) => decoder.feed(bytes, &mut |decoded| eye.look_at(decoded)),
+            None => eye.look_at(bytes),
         };
         if let Err(fault) = done {
             self.close(Some(fault));
@@ -151,7 +188,7 @@ impl ResponseObserver {
     pub fn held_bytes(&self) -> usize {
         match &self.eye.frame {
             Frame::Json(body) | Frame::PlainError(body) => body.len(),
-            Frame::Opaque | Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_) => 0,
+            Frame::Opaque | Frame::Sse(_) | Frame::Ndjson(_) | Frame::Array(_) | Frame::WebSocket(_) => 0,
         }
     }
 
@@ -170,19 +207,28 @@ impl ResponseObserver {
         self.eye.frame = Frame::Opaque;
         self.decoder = None;
         if let Some(fault) = fault {
+            self.eye.seen.reply = None;
             self.eye.seen.observation.fault.get_or_insert(fault);
         }
     }
 }
 
 impl Eye {
+    fn look_at(&mut self, bytes: &[u8]) -> Result<(), ObserverFault> {
+        let Some(mut elide) = self.elide.take() else { return self.look(bytes) };
+        let done = elide.feed(bytes, &mut |kept| self.look(kept));
+        self.elide = Some(elide);
+        done
+    }
+
     fn look(&mut self, bytes: &[u8]) -> Result<(), ObserverFault> {
-        let bytes = if self.masked { self.unmask(bytes) } else { bytes };
+        let bytes = if self.unseen.is_some() { self.first_look(bytes) } else { bytes };
         let Eye { frame, dialect, seen, .. } = self;
         match frame {
             Frame::Opaque => Ok(()),
             Frame::Sse(sse) => sse.feed(bytes, &mut |event| on_event(event, true, dialect, seen)),
             Frame::Ndjson(lines) => lines.feed(bytes, &mut |event| on_event(event, false, dialect, seen)),
+            Frame::Array(array) => array.feed(bytes, &mut |event| on_event(event, false, dialect, seen)),
             Frame::WebSocket(frames) => frames.feed(bytes, &mut |message| on_message(&message, dialect, seen)),
             Frame::Json(body) => body.feed(bytes),
             Frame::PlainError(body) => {
@@ -194,16 +240,21 @@ impl Eye {
         }
     }
 
-    /// Some servers answer a streaming request with a plain JSON error and leave the label of the stream on it. The
-    /// first byte that is no white space tells.
-    fn unmask<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+    /// The first byte that is no white space tells. Some servers answer a streaming request with a plain JSON error and
+    /// leave the label of the stream on it; Gemini streams an array where a reply would be an object.
+    fn first_look<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let bytes = bytes.trim_ascii_start();
-        if let Some(first) = bytes.first() {
-            self.masked = false;
-            if *first == b'{' {
+        let Some(first) = bytes.first() else { return bytes };
+        match (self.unseen.take(), first) {
+            (Some(Unseen::Error), b'{') => {
                 self.frame = Frame::Json(Body::new(self.limits.body_bytes));
                 self.seen.observation.streamed = false;
             }
+            (Some(Unseen::Gemini), b'[') => {
+                self.frame = Frame::Array(Array::new(self.limits.event_bytes));
+                self.seen.observation.streamed = true;
+            }
+            _ => {}
         }
         bytes
     }
@@ -219,6 +270,10 @@ impl Eye {
             Frame::Ndjson(lines) => {
                 seen.set_now(at);
                 lines.finish(&mut |event| on_event(event, false, dialect, seen))
+            }
+            Frame::Array(array) => {
+                seen.set_now(at);
+                array.finish(&mut |event| on_event(event, false, dialect, seen))
             }
             Frame::Json(body) => {
                 let bytes = body.take();

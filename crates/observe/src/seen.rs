@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use limpid_core::{FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, Tick, Usage};
+use limpid_core::{FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, TextGone, Tick, Usage};
 
 use crate::json::Leaf;
 use crate::opening;
+use crate::reply_text::{Piece, ReplyText};
 
 /// Finish reasons kept.
 const MOST_FINISH_REASONS: usize = 128;
@@ -54,6 +55,8 @@ pub(crate) struct Seen {
     now: Tick,
     /// What the reader cost since the last token event.
     waited: Duration,
+    /// All that was generated, if it is kept.
+    pub(crate) reply: Option<ReplyText>,
 }
 
 impl Seen {
@@ -116,6 +119,20 @@ impl Seen {
         }
     }
 
+    /// The choice of this index generated this.
+    pub(crate) fn keep(&mut self, choice: u32, piece: Piece, text: Leaf<'_>) {
+        if let Some(reply) = &mut self.reply {
+            reply.add(choice, piece, text);
+        }
+    }
+
+    /// Something was generated that is no text.
+    pub(crate) fn generated_more_than_text(&mut self) {
+        if let Some(reply) = &mut self.reply {
+            reply.give_up(TextGone::NotText);
+        }
+    }
+
     /// The reply's `model`: the first that is not empty (Azure's first frame has an empty one).
     pub(crate) fn model(&mut self, model: &str) {
         keep_first(&mut self.observation.model, model);
@@ -171,6 +188,10 @@ impl Seen {
     pub(crate) fn usage(&mut self, usage: Usage) {
         let known = self.observation.usage.as_ref().map(|u| u.source);
         if usage.source == Source::Reported || known != Some(Source::Reported) {
+            // Nothing is left to count.
+            if usage.input_tokens.is_some() && usage.output_tokens.is_some() {
+                self.reply = None;
+            }
             self.observation.usage = Some(usage);
         }
     }
@@ -190,7 +211,7 @@ impl Seen {
                 image_input_tokens: both(so_far.image_input_tokens, more.image_input_tokens),
                 reasoning_output_tokens: both(so_far.reasoning_output_tokens, more.reasoning_output_tokens),
                 audio_output_tokens: both(so_far.audio_output_tokens, more.audio_output_tokens),
-                audio_input_ms: both(so_far.audio_input_ms, more.audio_input_ms),
+                audio_ms: both(so_far.audio_ms, more.audio_ms),
                 web_searches: both(so_far.web_searches, more.web_searches),
                 source: so_far.source,
                 input_source: None,

@@ -4,14 +4,19 @@
 //! the text is not JSON, returns a fault and leaves everything as it was. JSON of an unknown shape counts as an event
 //! and tells nothing: servers add kinds of events freely.
 
+mod audio;
 mod chat;
 mod completions;
 mod error;
+mod gemini;
+mod generate;
 mod hint;
+mod images;
 mod messages;
 mod ollama;
 mod openai;
 mod responses;
+mod scores;
 mod session;
 mod usage;
 
@@ -28,10 +33,14 @@ pub(crate) enum Dialect {
     Completions(openai::Stream),
     Responses,
     Messages(messages::Messages),
-    Ollama,
+    /// Ollama, TGI, SGLang.
+    Generate(generate::Generate),
+    Gemini,
+    Audio(audio::Audio),
+    Images,
     /// Responses over WebSocket: Realtime and its like.
     Session,
-    /// Embeddings, rerank: one body, whose usage may be a total alone.
+    /// Embeddings, rerank, moderations: one body, whose usage may be a total alone.
     Scores,
     /// No dialect: bodies are read in OpenAI's common shape, events are counted and not read.
     Other,
@@ -44,8 +53,11 @@ impl Dialect {
             Endpoint::Completions => Dialect::Completions(openai::Stream::default()),
             Endpoint::Responses => Dialect::Responses,
             Endpoint::Messages => Dialect::Messages(messages::Messages::default()),
-            Endpoint::Generate => Dialect::Ollama,
-            Endpoint::Embeddings | Endpoint::Rerank => Dialect::Scores,
+            Endpoint::Generate => Dialect::Generate(generate::Generate::default()),
+            Endpoint::GenerateContent => Dialect::Gemini,
+            Endpoint::Audio => Dialect::Audio(audio::Audio::default()),
+            Endpoint::Images => Dialect::Images,
+            Endpoint::Embeddings | Endpoint::Rerank | Endpoint::Moderations => Dialect::Scores,
             _ => Dialect::Other,
         }
     }
@@ -62,7 +74,10 @@ impl Dialect {
             Dialect::Completions(stream) => completions::event(stream, text, named_error, seen),
             Dialect::Responses => responses::event(text, named_error, seen),
             Dialect::Messages(messages) => messages.event(text, named_error, seen),
-            Dialect::Ollama => ollama::event(text, seen),
+            Dialect::Generate(generate) => generate.event(text, named_error, seen),
+            Dialect::Gemini => gemini::event(text, named_error, seen),
+            Dialect::Audio(audio) => audio.event(text, named_error, seen),
+            Dialect::Images => images::event(text, named_error, seen),
             Dialect::Session => session::event(text, seen),
             Dialect::Scores | Dialect::Other => {
                 seen.event();
@@ -71,9 +86,10 @@ impl Dialect {
         }
     }
 
-    /// `[DONE]`: the end of OpenAI's first two APIs; the others have marks of their own.
+    /// `[DONE]`: the end of OpenAI's first two APIs, of what streams as chat does, and of SGLang; the others have marks of
+    /// their own.
     pub(crate) fn done(&mut self, seen: &mut Seen) {
-        if matches!(self, Dialect::Chat(_) | Dialect::Completions(_)) {
+        if matches!(self, Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Generate(_) | Dialect::Audio(_)) {
             seen.terminal();
         }
     }
@@ -84,10 +100,12 @@ pub(crate) fn body(dialect: &Dialect, text: &str, seen: &mut Seen) -> Result<(),
     match dialect {
         Dialect::Responses => responses::body(text, seen),
         Dialect::Messages(_) => messages::body(text, seen),
-        Dialect::Ollama => ollama::body(text, seen),
-        Dialect::Scores => openai::body(text, true, seen),
-        Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Session | Dialect::Other => {
-            openai::body(text, false, seen)
+        Dialect::Generate(_) => generate::body(text, seen),
+        Dialect::Gemini => gemini::body(text, seen),
+        Dialect::Audio(_) => audio::body(text, seen),
+        Dialect::Scores => scores::body(text, seen),
+        Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Images | Dialect::Session | Dialect::Other => {
+            openai::body(text, seen)
         }
     }
 }

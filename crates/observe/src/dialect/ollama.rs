@@ -1,11 +1,13 @@
-//! Ollama's native `/api/chat` and `/api/generate`: NDJSON whose last line says `"done": true`, or one such line alone.
+//! Ollama's native `/api/chat` and `/api/generate`, which `generate.rs` tells from others': NDJSON whose last line says
+//! `"done": true`, or one such line alone.
 //!
 //! `prompt_eval_count` is absent when the whole prompt was cached (older versions): then the input is not known.
 
 use limpid_core::{ObserverFault, Source, Usage};
 
 use super::error;
-use crate::json::{self, Leaf, Len, Raw};
+use crate::json::{self, Few, Leaf, Len, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -33,13 +35,31 @@ struct Message<'a> {
     tool_calls: Leaf<'a>,
 }
 
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Leaf<'a>,
+    arguments: Leaf<'a>,
+}
+
 /// One line.
-pub(super) fn event(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
+pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
     let line = json::parse::<Line<'_>>(text)?;
     seen.event();
     let line = line.unwrap_or_default();
     seen.output(line.output());
     line.facts(text, seen);
+    if named_error {
+        error::in_stream(text, true, seen);
+    }
     if line.done.is_some_and(Raw::is_true) {
         seen.terminal();
     }
@@ -69,6 +89,19 @@ impl Line<'_> {
         output
     }
 
+    /// All that it says is kept, where that is wanted.
+    fn keep(&self, seen: &mut Seen) {
+        seen.keep(0, Piece::Text, self.response);
+        seen.keep(0, Piece::Reasoning, self.thinking);
+        let Some(message) = self.message.as_ref().filter(|_| seen.reply.is_some()) else { return };
+        seen.keep(0, Piece::Text, message.content);
+        seen.keep(0, Piece::Reasoning, message.thinking);
+        for call in message.tool_calls.and_then(Raw::parse::<Few<ToolCall<'_>>>).unwrap_or_default().iter() {
+            seen.keep(0, Piece::Name, call.function.name);
+            seen.keep(0, Piece::Arguments, call.function.arguments);
+        }
+    }
+
     fn facts(&self, text: &str, seen: &mut Seen) {
         if !seen.has_model()
             && let Some(model) = self.model.and_then(Raw::string)
@@ -76,6 +109,7 @@ impl Line<'_> {
             seen.model(&model);
             seen.choice(0);
         }
+        self.keep(seen);
         seen.says(self.response);
         seen.says(self.message.as_ref().and_then(|m| m.content));
         if let Some(reason) = self.done_reason.and_then(Raw::string) {

@@ -9,6 +9,7 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 use super::chat::Message;
 use super::{error, usage};
 use crate::json::{self, Few, Filtered, Leaf, Len, Raw};
+use crate::reply_text::Piece;
 use crate::seen::Seen;
 
 /// A reply or a chunk of one.
@@ -200,8 +201,8 @@ impl Stream {
     }
 }
 
-/// A reply that is not streamed. `total_is_input`: a usage that knows a total alone (embeddings, rerank) means input.
-pub(super) fn body(text: &str, total_is_input: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+/// A reply that is not streamed.
+pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     let Some(reply) = json::parse::<Reply<'_>>(text)? else { return Ok(()) };
     reply.common(text, false, seen);
     for choice in reply.choices.iter() {
@@ -212,11 +213,15 @@ pub(super) fn body(text: &str, total_is_input: bool, seen: &mut Seen) -> Result<
                 message.opens(seen);
             }
         }
+        seen.keep(choice.index(), Piece::Text, choice.text);
+        if let Some(message) = &choice.message {
+            message.keep(choice.index(), seen);
+        }
         if choice.message.as_ref().is_some_and(|m| m.refusal.is_some_and(Raw::is_text)) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }
     }
-    if let Some(told) = reply.usage_member().and_then(|u| usage::openai(u, total_is_input)) {
+    if let Some(told) = reply.usage_member().and_then(|u| usage::openai(u, false)) {
         if let Some(cost) = told.cost {
             seen.cost(cost);
         }

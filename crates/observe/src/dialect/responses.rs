@@ -9,10 +9,11 @@
 //! The finish reason of the one choice is `incomplete_details.reason`, else the status. A summary of reasoning does not
 //! make the reasoning visible: its tokens stay hidden.
 
-use limpid_core::{ObserverFault, RefusalKind};
+use limpid_core::{ObserverFault, RefusalKind, Usage};
 
 use super::{error, usage};
 use crate::json::{self, Few, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -48,6 +49,10 @@ struct Item<'a> {
     name: Leaf<'a>,
     content: Leaf<'a>,
     text: Leaf<'a>,
+    refusal: Leaf<'a>,
+    arguments: Leaf<'a>,
+    input: Leaf<'a>,
+    action: Leaf<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -69,6 +74,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
                 seen.says(event.delta);
             }
             delta(what, seen);
+            keep(what, event.delta, seen);
         }
         return Ok(());
     }
@@ -84,6 +90,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
             if item.is_call() && item.name.is_some_and(Raw::is_text) {
                 seen.choice(0);
                 seen.output(Output::OTHER);
+                seen.keep(0, Piece::Name, item.name);
             }
         }
         _ if named_error || kind == "error" || event.error.is_some_and(Raw::is_truthy) => {
@@ -106,6 +113,20 @@ fn delta(what: &str, seen: &mut Seen) {
     };
     seen.choice(0);
     seen.output(output);
+}
+
+/// A summary of the reasoning is not what was generated.
+fn keep(what: &str, delta: Leaf<'_>, seen: &mut Seen) {
+    match what {
+        "response.output_text" => seen.keep(0, Piece::Text, delta),
+        "response.refusal" => seen.keep(0, Piece::Refusal, delta),
+        "response.reasoning_text" => seen.keep(0, Piece::Reasoning, delta),
+        "response.audio" | "response.output_audio" | "response.image_generation_call.partial_image" => {
+            seen.generated_more_than_text();
+        }
+        _ if what.contains("summary") || what.contains("transcript") => {}
+        _ => seen.keep(0, Piece::Arguments, delta),
+    }
 }
 
 /// The response of a request that is not streamed.
@@ -136,6 +157,25 @@ impl Item<'_> {
         }
     }
 
+    /// All that the model wrote in it is kept, where that is wanted.
+    fn keep(&self, seen: &mut Seen) {
+        if self.is_call() {
+            seen.keep(0, Piece::Name, self.name);
+            seen.keep(0, Piece::Arguments, self.arguments.or(self.input));
+        } else if matches!(self.kind.map(Raw::text), Some("\"message\"" | "\"reasoning\"")) && seen.reply.is_some() {
+            for part in self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default().iter() {
+                seen.keep(0, Piece::Text, part.text.or(part.refusal));
+            }
+        }
+    }
+
+    /// A web search. Opening a page that it found, or looking for a text in one, are actions of the same tool and not
+    /// billed.
+    fn is_search(&self) -> bool {
+        let action = || self.action.and_then(Raw::parse::<Item<'_>>).unwrap_or_default().kind.map(Raw::text);
+        self.kind.map(Raw::text) == Some("\"web_search_call\"") && matches!(action(), None | Some("\"search\""))
+    }
+
     fn has_refusal(&self) -> bool {
         let parts = self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default();
         parts.iter().any(|p| p.kind.map(Raw::text) == Some("\"refusal\""))
@@ -143,6 +183,13 @@ impl Item<'_> {
 }
 
 impl Response<'_> {
+    /// The searches among the output; not known where that is longer than what is looked at.
+    fn searches(&self) -> Option<u64> {
+        let searches = self.output.iter().filter(|item| item.is_search()).count();
+        let whole = self.output.iter().count() < Few::<Item<'_>>::MOST;
+        u64::try_from(searches).ok().filter(|n| *n > 0 && whole)
+    }
+
     fn names(&self, seen: &mut Seen) {
         if let Some(id) = self.id.and_then(Raw::string) {
             seen.response_id(&id);
@@ -176,6 +223,9 @@ impl Response<'_> {
             // Not streamed before.
             self.output.iter().for_each(|item| item.opens(seen));
         }
+        if seen.observation.token_events == 0 {
+            self.output.iter().for_each(|item| item.keep(seen));
+        }
         if self.output.iter().any(Item::has_refusal) {
             seen.refusal("refusal_field", RefusalKind::Model);
         }
@@ -186,7 +236,7 @@ impl Response<'_> {
             if let Some(cost) = told.cost {
                 seen.cost(cost);
             }
-            seen.usage(told.usage);
+            seen.usage(Usage { web_searches: self.searches(), ..told.usage });
         }
     }
 }

@@ -3,12 +3,16 @@
 //! A framer is fed any split of a body and calls its sink once an event. An event that lies whole in one read is
 //! borrowed from it; only one that straddles reads is copied, into a buffer that is bounded and used again.
 
+mod array;
 mod body;
+mod elide;
 mod ndjson;
 mod sse;
 mod websocket;
 
+pub(crate) use array::Array;
 pub(crate) use body::Body;
+pub(crate) use elide::Elide;
 pub(crate) use ndjson::Ndjson;
 pub(crate) use sse::Sse;
 pub use websocket::CloseWatch;
