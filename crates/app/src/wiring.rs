@@ -60,6 +60,7 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
         timeouts: Timeouts { headers: u.headers_timeout, first_token: u.first_token_timeout, idle: u.idle_timeout },
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
+        ask_for_usage: u.ask_for_usage,
     })
 }
 

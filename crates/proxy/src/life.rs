@@ -25,7 +25,7 @@ use crate::pool::TakesTrailers;
 use crate::request_body::{RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
-use crate::{forward, framing, headers, model_peek, reply, upgrade};
+use crate::{ask_usage, forward, framing, headers, model_peek, reply, upgrade};
 
 /// One request, from its head to the hand-over of the response's body.
 pub(crate) async fn live(
@@ -41,11 +41,19 @@ pub(crate) async fn live(
     }
 
     // The settings alone decide where it goes; the model is looked for only if some route asks for one.
-    let (upstream, request) = match route(&shared, request).await {
+    let (upstream, mut request) = match route(&shared, request).await {
         Ok(chosen) => chosen,
         Err(failure) => return reply::answer(exchange, failure),
     };
     exchange.routed(&upstream.info);
+
+    // The one edit of a body, where the settings want it: a stream is asked for its usage.
+    let asks = upstream.ask_for_usage && shared.observe.enabled && websocket.is_none();
+    if asks
+        && let Err(failure) = ask_usage::ask(&mut request, exchange.subject().0, shared.observe.request_bytes).await
+    {
+        return reply::answer(exchange, failure);
+    }
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
     let relayed = match for_upstream(upstream, request, websocket.is_some()) {
@@ -57,7 +65,7 @@ pub(crate) async fn live(
         (Ok(answer), Some(client)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             upgrade::switch(answer, exchange, client, shared.clock.clone(), &slot)
         }
-        (Ok(answer), _) => for_client(&shared, answer, exchange, version),
+        (Ok(answer), _) => for_client(&shared, answer, exchange, version, asks),
         (Err(failure), _) => reply::answer(exchange, failure),
     }
 }
@@ -115,15 +123,24 @@ fn for_upstream(
     Ok(Request::from_parts(parts, body))
 }
 
-/// The response as the client gets it. Its head goes out at once; its body is observed as it passes.
-fn for_client(shared: &Shared, answer: Answer, mut exchange: Exchange, version: Version) -> Response<ResponseBody> {
+/// The response as the client gets it. Its head goes out at once; its body is observed as it passes. `asks`: its request may
+/// have asked for usage that is to be taken out.
+fn for_client(
+    shared: &Shared,
+    answer: Answer,
+    mut exchange: Exchange,
+    version: Version,
+    asks: bool,
+) -> Response<ResponseBody> {
     let Answer { response, lease, watchdog } = answer;
     let (mut parts, body) = response.into_parts();
     exchange.answered(parts.status.as_u16(), &parts.headers);
     parts.headers = headers::response(&parts.headers, parts.status, version);
     parts.version = version;
+    let asked = if asks && parts.status.is_success() { exchange.tap() } else { None };
+    let edited = asked.and_then(|tap| ask_usage::take_out(&tap, &mut parts.headers, shared.observe.limits.event_bytes));
     let keep_length = version < Version::HTTP_2 && parts.headers.contains_key(CONTENT_LENGTH);
-    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length, watchdog);
+    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length, watchdog, edited);
     Response::from_parts(parts, ResponseBody::Relayed(body))
 }
 

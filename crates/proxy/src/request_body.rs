@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use limpid_core::RequestFacts;
+use limpid_core::{RequestFacts, UsageAsked};
 use limpid_observe::RequestObserver;
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub(crate) struct RequestTap {
     bytes: AtomicU64,
     broken: AtomicBool,
     malformed: AtomicBool,
+    /// What became of asking for usage, as its place in `UsageAsked::ALL`; beyond it: nothing.
+    usage_asked: AtomicU8,
     began: Instant,
     moved_ns: AtomicU64,
 }
@@ -46,6 +48,7 @@ impl RequestTap {
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
+            usage_asked: AtomicU8::new(u8::MAX),
             began: Instant::now(),
             moved_ns: AtomicU64::new(0),
         })
@@ -91,9 +94,21 @@ impl RequestTap {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// What the body says, as far as it was seen.
+    /// What the client's body says, as far as it was seen, and what limpid asked in its stead.
     pub(crate) fn facts(&self) -> RequestFacts {
-        self.with(|o| o.facts().clone()).unwrap_or_default()
+        let mut facts = self.with(|o| o.facts().clone()).unwrap_or_default();
+        facts.usage_asked = self.usage_asked().filter(|_| facts.stream != Some(false));
+        facts
+    }
+
+    /// Notes what became of asking for the usage of this request's stream.
+    pub(crate) fn asked_for_usage(&self, became: UsageAsked) {
+        self.usage_asked.store(became as u8, Ordering::Relaxed);
+    }
+
+    /// What became of it; `None` where there was nothing to ask for.
+    pub(crate) fn usage_asked(&self) -> Option<UsageAsked> {
+        UsageAsked::ALL.get(usize::from(self.usage_asked.load(Ordering::Relaxed))).copied()
     }
 
     /// Whether `model` is known, or will never be.
@@ -118,7 +133,17 @@ fn is_malformed(error: &hyper::Error) -> bool {
     false
 }
 
-/// A request's body. What was read ahead to find the model comes first.
+/// A body that was to be read whole.
+pub(crate) enum Whole {
+    /// All of its data.
+    Read(Bytes),
+    /// There is more than may be held.
+    TooLarge,
+    /// It broke off.
+    Broken,
+}
+
+/// A request's body. What was read ahead, to find the model or to ask for usage, comes first.
 pub(crate) struct RequestBody {
     ahead: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
     rest: Incoming,
@@ -142,6 +167,41 @@ impl RequestBody {
         self.look(&frame);
         self.ahead.push_back(frame);
         more
+    }
+
+    /// Reads all of it ahead, unless that is more than `most` bytes; a length that is announced tells so at once.
+    pub(crate) async fn read_whole(&mut self, most: usize) -> Whole {
+        loop {
+            let held = usize::try_from(self.size_hint().lower()).unwrap_or(usize::MAX);
+            match self.ahead.back() {
+                Some(Err(_)) => return Whole::Broken,
+                _ if held > most => return Whole::TooLarge,
+                Some(Ok(frame)) if frame.is_trailers() => break,
+                _ if self.rest.is_end_stream() => break,
+                _ => {}
+            }
+            if !self.read_ahead().await && !matches!(self.ahead.back(), Some(Err(_))) {
+                break;
+            }
+        }
+        let mut data = self.ahead.iter().filter_map(|f| f.as_ref().ok()?.data_ref());
+        match (data.next(), data.next()) {
+            (None, _) => Whole::Read(Bytes::new()),
+            (Some(only), None) => Whole::Read(only.clone()),
+            (Some(first), Some(second)) => {
+                let mut all = BytesMut::from(&**first);
+                all.extend_from_slice(second);
+                data.for_each(|more| all.extend_from_slice(more));
+                Whole::Read(all.freeze())
+            }
+        }
+    }
+
+    /// Puts other data in the place of what was read ahead; trailers stay.
+    pub(crate) fn replace(&mut self, data: impl IntoIterator<Item = Bytes>) {
+        let read = std::mem::take(&mut self.ahead);
+        let others = read.into_iter().filter(|f| !matches!(f, Ok(frame) if frame.is_data()));
+        self.ahead = data.into_iter().map(|part| Ok(Frame::data(part))).chain(others).collect();
     }
 
     fn look(&self, frame: &Result<Frame<Bytes>, hyper::Error>) {

@@ -14,6 +14,9 @@
 //! **Cuts.** hyper drops what it has not written yet when a body fails. So an error that comes right behind a frame, or
 //! right behind the head, is held back for one poll that has nothing: then hyper writes first.
 //!
+//! **Edited.** The one exception: where limpid asked for usage in the client's stead, it takes it out again; see
+//! `ask_usage`. Such a body holds the begin of an event until it is whole, and tells no length.
+//!
 //! **No body, but a length.** A 304 and the answer to a HEAD tell the length of what they do not carry, and 0 is a length
 //! too. hyper takes that field away or moves it if the body says beforehand that it is over, so over HTTP/1.1 such a body
 //! says nothing and ends when it is polled.
@@ -28,6 +31,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use limpid_core::{Clock, Ending, RelayFailure, Tick};
 
+use crate::ask_usage::Edited;
 use crate::exchange::Exchange;
 use crate::pool::Lease;
 use crate::watchdog::Watchdog;
@@ -53,6 +57,7 @@ pub(crate) struct RelayedBody {
     /// An error that waits for that.
     held_back: Option<BrokenOff>,
     watchdog: Option<Watchdog>,
+    edited: Option<Box<Edited>>,
 }
 
 /// Why a body is broken off.
@@ -79,7 +84,8 @@ impl fmt::Display for BrokenOff {
 impl std::error::Error for BrokenOff {}
 
 impl RelayedBody {
-    /// `keep_length`: the head tells a length, which must reach the client as it is.
+    /// `keep_length`: the head tells a length, which must reach the client as it is. `edited`: it does not, and the body is
+    /// edited.
     pub(crate) fn new(
         upstream: Incoming,
         exchange: Exchange,
@@ -87,6 +93,7 @@ impl RelayedBody {
         clock: Clock,
         keep_length: bool,
         watchdog: Option<Watchdog>,
+        edited: Option<Edited>,
     ) -> RelayedBody {
         let announced_length = upstream.size_hint().exact().is_some();
         let bodiless = exchange.without_body();
@@ -102,6 +109,7 @@ impl RelayedBody {
             unwritten: true,
             held_back: None,
             watchdog,
+            edited: edited.map(Box::new),
         };
         if bodiless {
             body.end();
@@ -168,6 +176,48 @@ impl RelayedBody {
             self.exchange.saw(data, at, waited);
         }
     }
+
+    /// What comes next from upstream, seen by the observer.
+    fn poll_seen(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let polled = ready!(self.poll_upstream(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                self.unwritten = true;
+                self.saw(frame);
+                self.end_if_complete();
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the body is broken off");
+                self.lease = None;
+                self.exchange.failed(match error {
+                    BrokenOff::Upstream(_) | BrokenOff::NoEnd => RelayFailure::BodyCutOff,
+                    BrokenOff::Silence(failure) => *failure,
+                });
+                self.exchange.finish(Ending::UpstreamError);
+            }
+            None => self.end(),
+        }
+        Poll::Ready(polled)
+    }
+
+    /// What comes next in an edited body.
+    fn poll_edited(
+        &mut self,
+        cx: &mut Context<'_>,
+        edited: &mut Edited,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if let Some(next) = edited.poll_next(cx) {
+            return next;
+        }
+        loop {
+            let came = ready!(self.poll_seen(cx));
+            if let Some(given) = edited.edit(came) {
+                return Poll::Ready(given);
+            }
+            // Nothing is handed over, so nothing waits for the client.
+            self.handed_over = None;
+        }
+    }
 }
 
 impl Body for RelayedBody {
@@ -176,33 +226,18 @@ impl Body for RelayedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
-        let polled = ready!(this.poll_upstream(cx));
-        match &polled {
-            Some(Ok(frame)) => {
-                this.unwritten = true;
-                this.saw(frame);
-                this.end_if_complete();
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "the body is broken off");
-                this.lease = None;
-                this.exchange.failed(match error {
-                    BrokenOff::Upstream(_) | BrokenOff::NoEnd => RelayFailure::BodyCutOff,
-                    BrokenOff::Silence(failure) => *failure,
-                });
-                this.exchange.finish(Ending::UpstreamError);
-            }
-            None => this.end(),
-        }
-        Poll::Ready(polled)
+        let Some(mut edited) = this.edited.take() else { return this.poll_seen(cx) };
+        let polled = this.poll_edited(cx, &mut edited);
+        this.edited = Some(edited);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.silent && self.upstream.is_end_stream()
+        !self.silent && self.upstream.is_end_stream() && self.edited.as_ref().is_none_or(|e| e.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.silent { SizeHint::default() } else { self.upstream.size_hint() }
+        if self.silent || self.edited.is_some() { SizeHint::default() } else { self.upstream.size_hint() }
     }
 }
 

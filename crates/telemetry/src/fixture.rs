@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use limpid_core::{
     ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, FinishReason, GapHistogram, ModelNames,
     ObserverFault, Outcome, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
-    StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, Verdict,
+    StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, UsageAsked, Verdict,
 };
 
 pub(crate) const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
@@ -102,7 +102,7 @@ fn request() -> RequestFacts {
         service_tier: text("flex"),
         reasoning_effort: text("high"),
         conversation_id: text("conv"),
-        usage_asked: None,
+        usage_asked: Some(UsageAsked::Asked),
     }
 }
 

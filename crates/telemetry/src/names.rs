@@ -251,6 +251,8 @@ metrics! {
         "Exchanges with known tokens and no price, by the cause";
     ObserverErrors = "limpid.observer.errors", Kind::Counter, Events, Why,
         "Responses that the observer stopped reading, by the cause; the relay went on";
+    UsageAsked = "limpid.usage.asked", Kind::Counter, Requests, Why,
+        "Streams that were to be asked for their usage, by what became of it";
 }
 
 impl Metric {

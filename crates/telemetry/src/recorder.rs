@@ -187,6 +187,10 @@ impl<B: Backend> Recorder<B> {
 
         let one = Value::Whole(1);
         self.series(LabelSet::new(Shape::Request, names.base, &request)).add(Metric::Requests, one);
+        if let Some(became) = r.request.usage_asked {
+            let why = self.labels.fixed(Some(became.as_str()));
+            self.series(LabelSet::new(Shape::Why, names.base, &[why])).add(Metric::UsageAsked, one);
+        }
         if r.refusal.verdict != Verdict::None {
             self.series(LabelSet::new(Shape::Refusal, names.base, &refusal)).add(Metric::Refusals, one);
         }

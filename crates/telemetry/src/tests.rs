@@ -70,6 +70,7 @@ pub(crate) const EXPECTED: &[(&str, &str, f64, Option<f64>)] = &[
     ("limpid_overhead_seconds", "", 0.001, Some(1.0)),
     ("limpid_unpriced_total", "why=unknown_model", 1.0, None),
     ("limpid_observer_errors_total", "why=json", 1.0, None),
+    ("limpid_usage_asked_total", "why=asked", 1.0, None),
 ];
 
 /// [`EXPECTED`] in the form of [`samples`].

@@ -71,6 +71,10 @@ pub struct Upstream {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept. Default 256. Running requests have no limit here.
     pub max_idle_connections: usize,
+    /// Whether its streams of chat and completions are asked for their usage where the client does not say
+    /// (`stream_options.include_usage`), and the answer taken out again. Default `false`: it is the one case in which bytes of
+    /// a body change.
+    pub ask_for_usage: bool,
     /// Where the section stands.
     pub(super) at: Origin,
 }
@@ -112,6 +116,7 @@ impl Upstream {
             );
         }
         let api_key = api_key(name, env, &mut r);
+        let provider_name = Arc::clone(&provider);
         let upstream = Upstream {
             name: Arc::from(name),
             url: url?,
@@ -128,6 +133,7 @@ impl Upstream {
             idle_timeout: r.optional("idle_timeout", positive),
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
+            ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
             at,
         };
         r.finish();
@@ -138,6 +144,20 @@ impl Upstream {
     pub fn is_default(&self) -> bool {
         self.serves == Match::default()
     }
+}
+
+/// The setting, or a fault: these providers refuse to be asked, or tell unasked what would be taken out then.
+fn ask_for_usage(name: &str, provider: &str, r: &mut Reader<'_>) -> bool {
+    let (ask, at) = r.value_and_origin("ask_for_usage", (false, Origin::Default), |_| Ok(()));
+    let why = match provider {
+        "mistral_ai" => "Mistral refuses requests that ask, and tells the usage unasked",
+        "openrouter" => "OpenRouter tells the usage unasked, and the client would lose it",
+        _ => return ask,
+    };
+    if ask {
+        r.fault(at, format!("upstreams.{name}.ask_for_usage = true"), why, "take it out");
+    }
+    ask
 }
 
 /// The key, or a fault: without it every request would fail, or go up with a key of the client's.

@@ -40,16 +40,21 @@ struct Found {
     options: Option<Range<usize>>,
     twice: bool,
     data_sources: bool,
+    /// Where the last member ends. A new one goes there, so that errors which tell a place in the body tell the same.
+    end: usize,
 }
 
 /// Finds out how a chat or completions request can ask for its usage.
 pub fn plan(body: &[u8]) -> Plan {
     let mut found = Found::default();
-    let seen = members(body, |name, at| match name {
-        "stream" => found.twice |= found.stream.replace(at).is_some(),
-        "stream_options" => found.twice |= found.options.replace(at).is_some(),
-        "data_sources" => found.data_sources = true,
-        _ => {}
+    let seen = members(body, |name, at| {
+        found.end = at.end;
+        match name {
+            "stream" => found.twice |= found.stream.replace(at).is_some(),
+            "stream_options" => found.twice |= found.options.replace(at).is_some(),
+            "data_sources" => found.data_sources = true,
+            _ => {}
+        }
     });
     if seen.is_none() {
         return Plan::NotJson;
@@ -64,7 +69,7 @@ pub fn plan(body: &[u8]) -> Plan {
         _ => return Plan::Unclear,
     }
     match found.options {
-        None => Plan::Ask { cut: stream.end..stream.end, insert: MEMBER },
+        None => Plan::Ask { cut: found.end..found.end, insert: MEMBER },
         Some(at) if text(&at) == b"null" => Plan::Ask { cut: at, insert: OBJECT },
         Some(at) => in_options(text(&at), at.start),
     }
@@ -104,7 +109,7 @@ mod tests {
             (r#"{"stream":true}"#, r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
             (
                 "{ \"stream\" : true ,\n\t\"n\": 1.50e0, \"n\": 2 }\n ",
-                "{ \"stream\" : true,\"stream_options\":{\"include_usage\":true} ,\n\t\"n\": 1.50e0, \"n\": 2 }\n ",
+                "{ \"stream\" : true ,\n\t\"n\": 1.50e0, \"n\": 2,\"stream_options\":{\"include_usage\":true} }\n ",
             ),
             (r#"{"str\u0065am":true}"#, r#"{"str\u0065am":true,"stream_options":{"include_usage":true}}"#),
             (
