@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench relay            # 5 rounds of 200 streams × 100 events, 10 ms apart: about 40 s a proxy
 //! STREAMS=50 ROUNDS=3 cargo bench --bench relay
+//! ALSO=/tmp/limpid-before cargo bench --bench relay    # beside an earlier build
 //! ```
 //!
 //! Each round runs every proxy once, in rotated order, against the same simulated backend in its own process. CPU is the
@@ -62,10 +63,13 @@ fn run(plan: &Plan, work: &Path) -> Result<(), Failure> {
     let backend_port = free_port()?;
     let _backend = Process::start(limpid().args(["sim", "--listen", &loopback(backend_port)]), backend_port)?;
     let mut proxies = vec![
-        ("direct", None, backend_port),
-        limpid_proxy("limpid", backend_port, work, &[])?,
-        limpid_proxy("limpid, unobserving", backend_port, work, &[("LIMPID_OBSERVE__ENABLED", "false")])?,
+        ("direct".to_owned(), None, backend_port),
+        limpid_proxy("limpid", limpid(), backend_port, work, &[])?,
+        limpid_proxy("limpid, unobserving", limpid(), backend_port, work, &[("LIMPID_OBSERVE__ENABLED", "false")])?,
     ];
+    for other in std::env::var("ALSO").unwrap_or_default().split(':').filter(|path| !path.is_empty()) {
+        proxies.push(limpid_proxy(other, Command::new(other), backend_port, work, &[])?);
+    }
     match nginx(backend_port, work) {
         Ok(proxy) => proxies.push(proxy),
         Err(why) => println!("nginx is left out: {why}"),
@@ -74,24 +78,24 @@ fn run(plan: &Plan, work: &Path) -> Result<(), Failure> {
         "{} streams × {} events, {} ms apart, {} rounds; CPU is user + system of the proxy",
         plan.streams, plan.events, plan.gap_ms, plan.rounds
     );
-    let mut samples: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
+    let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for round in 0..plan.rounds {
         for turn in 0..proxies.len() {
             let (name, process, port) = &proxies[(round + turn) % proxies.len()];
-            samples.entry(name).or_default().push(measure(plan, process.as_ref(), *port)?);
+            samples.entry(name.clone()).or_default().push(measure(plan, process.as_ref(), *port)?);
         }
         println!("round {} of {} done", round + 1, plan.rounds);
     }
-    report(&proxies.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), &samples);
+    report(&proxies.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), &samples);
     Ok(())
 }
 
-fn report(names: &[&str], samples: &BTreeMap<&str, Vec<Sample>>) {
+fn report(names: &[&str], samples: &BTreeMap<String, Vec<Sample>>) {
     println!("\n{:<22}{:>14}{:>12}{:>12}{:>12}", "", "CPU µs/event", "× nginx", "TTFT p50", "TTFT p99");
     for name in names {
-        let of = |f: fn(&Sample) -> f64| samples[name].iter().map(f).collect::<Vec<_>>();
+        let of = |f: fn(&Sample) -> f64| samples[*name].iter().map(f).collect::<Vec<_>>();
         let ratio = samples.get("nginx").map(|nginx| {
-            median(samples[name].iter().zip(nginx).map(|(s, n)| s.cpu_us_per_event / n.cpu_us_per_event).collect())
+            median(samples[*name].iter().zip(nginx).map(|(s, n)| s.cpu_us_per_event / n.cpu_us_per_event).collect())
         });
         let cpu = of(|s| s.cpu_us_per_event);
         let dash = || "–".to_owned();
@@ -223,16 +227,16 @@ fn limpid() -> Command {
     Command::new(env!("CARGO_BIN_EXE_limpid"))
 }
 
-type Contender = (&'static str, Option<Process>, u16);
+type Contender = (String, Option<Process>, u16);
 
 fn limpid_proxy(
-    name: &'static str,
+    name: &str,
+    mut command: Command,
     backend: u16,
     work: &Path,
     settings: &[(&str, &str)],
 ) -> Result<Contender, Failure> {
     let port = free_port()?;
-    let mut command = limpid();
     command
         .args(["serve", "--upstream", &format!("http://{}", loopback(backend))])
         .args(["--listen", &loopback(port), "--admin", "127.0.0.1:0"])
@@ -240,7 +244,7 @@ fn limpid_proxy(
         .arg(work.join(format!("{port}.jsonl")))
         .env("LIMPID_LOG__LEVEL", "warn")
         .envs(settings.iter().copied());
-    Ok((name, Some(Process::start(&mut command, port)?), port))
+    Ok((name.to_owned(), Some(Process::start(&mut command, port)?), port))
 }
 
 fn nginx(backend: u16, work: &Path) -> Result<Contender, Failure> {
@@ -261,7 +265,7 @@ fn nginx(backend: u16, work: &Path) -> Result<Contender, Failure> {
              proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n"
         ),
     )?;
-    Ok(("nginx", Some(Process::start(Command::new(program).arg("-c").arg(&config), port)?), port))
+    Ok(("nginx".to_owned(), Some(Process::start(Command::new(program).arg("-c").arg(&config), port)?), port))
 }
 
 fn free_port() -> Result<u16, Failure> {

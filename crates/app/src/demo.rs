@@ -34,9 +34,7 @@ pub(crate) fn command(args: &DemoArgs, env: Env) -> ExitCode {
 }
 
 fn run(args: &DemoArgs, env: Env) -> Result<ExitCode, String> {
-    // The backend's address is not known before it listens, and settings are needed for the runtime: port 9 stands in.
-    let before = demo_settings("http://127.0.0.1:9", args, env.clone())?;
-    runtime(&before)?.block_on(async {
+    runtime()?.block_on(async {
         let clock = Clock::system();
         let sim = SimConfig { clock: clock.clone(), ..SimConfig::default() };
         let sim = SimServer::start(sim).await.map_err(|e| format!("the simulated backend cannot listen: {e}"))?;

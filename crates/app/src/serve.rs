@@ -29,7 +29,7 @@ pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. Writes the listeners' addresses as JSON to
 /// `addresses_file` once they listen. A failure to start is one line.
 fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
-    let runtime = runtime(settings)?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
         if let Some(file) = addresses_file {
@@ -54,13 +54,11 @@ fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, S
     })
 }
 
-/// The runtime that settings ask for: one thread a core unless they say otherwise.
-pub(crate) fn runtime(settings: &Settings) -> Result<Runtime, String> {
+/// The runtime of everything but the relay, which has one a core (`limpid_proxy`'s workers): it accepts connections and
+/// serves the admin listener.
+pub(crate) fn runtime() -> Result<Runtime, String> {
     let mut builder = Builder::new_multi_thread();
-    if let Some(threads) = settings.server.worker_threads {
-        builder.worker_threads(threads.get());
-    }
-    builder.enable_all().thread_name("limpid").build().map_err(|e| format!("cannot start the runtime: {e}"))
+    builder.worker_threads(1).enable_all().thread_name("limpid").build().map_err(|e| format!("cannot start the runtime: {e}"))
 }
 
 fn write_addresses(file: &Path, process: &Process) -> Result<(), String> {

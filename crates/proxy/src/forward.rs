@@ -17,6 +17,7 @@ use crate::pool::{Lease, Need};
 use crate::request_body::RequestBody;
 use crate::shared::{Shared, Upstream};
 use crate::watchdog::Watchdog;
+use crate::workers::Worker;
 
 /// How often a request that was given back unsent is tried anew; each time on a new connection.
 const MAX_RESENDS: u32 = 2;
@@ -34,19 +35,21 @@ pub(crate) struct Answer {
 /// Sends the request and waits for the response's head.
 pub(crate) async fn forward(
     shared: &Shared,
+    worker: Worker,
     upstream: &Upstream,
     mut request: Request<RequestBody>,
     exchange: &mut Exchange,
 ) -> Result<Answer, RelayFailure> {
     let tap = std::sync::Arc::clone(request.body().tap());
     let need = if request.headers().contains_key(UPGRADE) { Need::Http1 } else { Need::Any };
+    let pool = upstream.pool(worker);
     let mut resends = 0;
     loop {
         let asked = shared.clock.now();
-        let pooled = if resends == 0 { upstream.pool.reuse(need) } else { None };
+        let pooled = if resends == 0 { pool.reuse(need) } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => upstream.pool.fresh(need).await?,
+            None => pool.fresh(need).await?,
         };
         let sent = shared.clock.now();
         exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));

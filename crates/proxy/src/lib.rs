@@ -5,6 +5,7 @@
 //! | module | stage |
 //! |---|---|
 //! | `server` | accepts connections, serves them, drains them |
+//! | `workers` | one thread and one runtime a core |
 //! | `life` | one request from its head to the hand-over of its body |
 //! | `watched`, `wire` | what hyper drops of a request's head, seen as hyper reads it |
 //! | `unreadable` | what is no request, counted |
@@ -17,14 +18,17 @@
 //! | `credentials` | the upstream's own key in place of the client's |
 //! | `upgrade` | WebSocket: two connections become one |
 //! | `watchdog` | how long an upstream may be silent |
+//! | `estimator` | counts the tokens that a reply left out |
 //! | `exchange` | what is known of the exchange; settles it on every ending |
 //! | `reply` | what limpid itself answers |
 //!
 //! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
 
 mod ask_usage;
+mod client;
 mod connect;
 mod credentials;
+mod estimator;
 mod exchange;
 mod forward;
 mod framing;
@@ -44,10 +48,12 @@ mod upgrade;
 mod watchdog;
 mod watched;
 mod wire;
+mod workers;
 
 pub use ask_usage::{UsagePlan, UsageRemover, plan_usage};
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
+pub use estimator::EstimateConfig;
 pub use server::{Drained, Proxy};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
 pub use trust::Authorities;

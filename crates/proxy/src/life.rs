@@ -25,11 +25,13 @@ use crate::pool::TakesTrailers;
 use crate::request_body::{RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
+use crate::workers::Worker;
 use crate::{ask_usage, forward, framing, headers, model_peek, reply, upgrade};
 
 /// One request, from its head to the hand-over of the response's body.
 pub(crate) async fn live(
     shared: Arc<Shared>,
+    worker: Worker,
     mut request: Request<Incoming>,
     slot: upgrade::Slot,
 ) -> Response<ResponseBody> {
@@ -49,21 +51,20 @@ pub(crate) async fn live(
 
     // The one edit of a body, where the settings want it: a stream is asked for its usage.
     let asks = upstream.ask_for_usage && shared.observe.enabled && websocket.is_none();
-    if asks
-        && let Err(failure) = ask_usage::ask(&mut request, exchange.subject().0, shared.observe.request_bytes).await
+    if asks && let Err(failure) = ask_usage::ask(&mut request, exchange.subject().0, shared.observe.request_bytes).await
     {
         return reply::answer(exchange, failure);
     }
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
     let relayed = match for_upstream(upstream, request, websocket.is_some()) {
-        Ok(request) => forward::forward(&shared, upstream, request, &mut exchange).await,
+        Ok(request) => forward::forward(&shared, worker, upstream, request, &mut exchange).await,
         Err(failure) => Err(failure),
     };
     let sound = relayed.and_then(|answer| framing::response(&answer.response, websocket.is_some()).map(|()| answer));
     match (sound, websocket) {
         (Ok(answer), Some(client)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            upgrade::switch(answer, exchange, client, shared.clock.clone(), &slot)
+            upgrade::switch(answer, exchange, client, shared.clock.clone(), upstream.timeouts.websocket_idle, &slot)
         }
         (Ok(answer), _) => for_client(&shared, answer, exchange, version, asks),
         (Err(failure), _) => reply::answer(exchange, failure),

@@ -42,7 +42,7 @@ pub(crate) enum Need {
 }
 
 pub(crate) struct Pool {
-    connect: Connect,
+    connect: Arc<Connect>,
     http1: Arc<http1::Connections>,
     http2: Arc<http2::Connections>,
     /// Whether the last connection was HTTP/1.1 by the upstream's choice.
@@ -54,7 +54,7 @@ pub(crate) struct Pool {
 type Opening = watch::Receiver<Option<Result<(), RelayFailure>>>;
 
 impl Pool {
-    pub(crate) fn new(connect: Connect, clock: Clock, keep: Keep) -> Arc<Pool> {
+    pub(crate) fn new(connect: Arc<Connect>, clock: Clock, keep: Keep) -> Arc<Pool> {
         let pool = Arc::new(Pool {
             connect,
             http1: http1::Connections::new(clock.clone(), keep),

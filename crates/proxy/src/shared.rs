@@ -1,5 +1,6 @@
 //! What all exchanges share: settings, clock, sink, upstreams.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,11 +12,13 @@ use limpid_settle::Settler;
 
 use crate::connect::{Connector, Http2, Reach, TrustError};
 use crate::credentials::UpstreamKey;
+use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
 use crate::pool::{Keep, Pool};
 use crate::trust::Authorities;
 use crate::unreadable;
 use crate::watchdog::Timeouts;
+use crate::workers::Worker;
 
 /// How one upstream is matched and reached.
 pub struct UpstreamConfig {
@@ -66,6 +69,9 @@ pub struct ServerConfig {
     pub max_head_bytes: usize,
     /// How long streams may go on after the drain began.
     pub drain_timeout: Duration,
+    /// Threads that serve connections, each with a runtime and a pool of its own; `None`: the runtime that calls
+    /// [`Proxy::serve`](crate::Proxy::serve).
+    pub worker_threads: Option<NonZeroUsize>,
 }
 
 /// Everything the relay needs.
@@ -80,6 +86,9 @@ pub struct ProxyConfig {
     pub keys: KeyNames,
     /// Outcome, tokens, price.
     pub settler: Settler,
+    /// Token counts that a reply leaves out are estimated; `None` leaves them absent. Without effect where nothing is
+    /// observed.
+    pub estimates: Option<EstimateConfig>,
     /// Where records go.
     pub sink: Arc<dyn ExchangeSink>,
     /// Time.
@@ -93,11 +102,17 @@ pub(crate) struct Upstream {
     pub(crate) rewrite: Option<(String, String)>,
     pub(crate) key: Option<UpstreamKey>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) pool: Arc<Pool>,
+    /// One for each worker, so that a stream's two connections are served by one thread.
+    pools: Box<[Arc<Pool>]>,
     pub(crate) ask_for_usage: bool,
 }
 
 impl Upstream {
+    /// The connections of that worker.
+    pub(crate) fn pool(&self, worker: Worker) -> &Arc<Pool> {
+        &self.pools[worker.index() % self.pools.len()]
+    }
+
     /// The prefix to replace and its replacement.
     pub(crate) fn rewrite(&self) -> Option<(&str, &str)> {
         self.rewrite.as_ref().map(|(from, to)| (from.as_str(), to.as_str()))
@@ -114,6 +129,7 @@ pub(crate) struct Shared {
     pub(crate) looked_at: Option<usize>,
     pub(crate) keys: KeyNames,
     pub(crate) settler: Settler,
+    pub(crate) estimator: Option<Estimator>,
     pub(crate) sink: Arc<dyn ExchangeSink>,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
@@ -124,13 +140,21 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
-        let ProxyConfig { server, upstreams, observe, keys, settler, sink, clock } = config;
+        let ProxyConfig { server, upstreams, observe, keys, settler, estimates, sink, clock } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let looked_at = (observe.enabled || by_model).then_some(observe.request_bytes);
         let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()));
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
-        let upstreams = upstreams.into_iter().map(|u| u.start(&connector, &clock)).collect::<Result<_, _>>()?;
+        let upstreams = upstreams
+            .into_iter()
+            .map(|u| u.start(&connector, &clock, server.worker_threads))
+            .collect::<Result<_, _>>()?;
         let aborting = AtomicBool::new(false);
+        let estimator = estimates.filter(|_| observe.enabled).and_then(|config| {
+            Estimator::start(config, settler.clone(), Arc::clone(&sink))
+                .inspect_err(|error| tracing::error!(%error, "no thread for token estimates; there will be none"))
+                .ok()
+        });
         Ok(Shared {
             server,
             routes,
@@ -139,6 +163,7 @@ impl Shared {
             looked_at,
             keys,
             settler,
+            estimator,
             sink,
             clock,
             ids: Ids::new(),
@@ -157,14 +182,21 @@ impl Shared {
 }
 
 impl UpstreamConfig {
-    fn start(self, connector: &Connector, clock: &Clock) -> Result<Upstream, TrustError> {
+    fn start(
+        self,
+        connector: &Connector,
+        clock: &Clock,
+        workers: Option<NonZeroUsize>,
+    ) -> Result<Upstream, TrustError> {
         let rewrite = self.matches.path_prefix.zip(self.rewrite_prefix);
         let rewrite = rewrite.map(|(from, to)| (from.trim_end_matches('/').to_owned(), to));
         let authorities = self.tls_authorities.as_ref();
         let reach = Reach { target: &self.target, http2: self.http2, authorities, timeout: self.connect_timeout };
-        let keep = Keep { idle_timeout: self.pool_idle_timeout, max_idle: self.max_idle_connections };
-        let pool = Pool::new(connector.to(&reach)?, clock.clone(), keep);
+        let workers = workers.map_or(1, NonZeroUsize::get);
+        let keep = Keep { idle_timeout: self.pool_idle_timeout, max_idle: self.max_idle_connections.div_ceil(workers) };
+        let connect = Arc::new(connector.to(&reach)?);
+        let pools = (0..workers).map(|_| Pool::new(Arc::clone(&connect), clock.clone(), keep)).collect();
         let Self { info, target, key, timeouts, ask_for_usage, .. } = self;
-        Ok(Upstream { info, target, rewrite, key, timeouts, pool, ask_for_usage })
+        Ok(Upstream { info, target, rewrite, key, timeouts, pools, ask_for_usage })
     }
 }

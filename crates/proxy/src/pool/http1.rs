@@ -30,7 +30,7 @@ const REST: Duration = Duration::from_millis(250);
 
 /// The most that is read ahead of a client that does not take it, bytes; also the largest head of a reply. hyper's own
 /// bound is 408 KiB, and each stream with a slow reader would hold as much. It grows to this only while reads fill it.
-const READ_AHEAD: usize = 32 * 1024;
+const READ_AHEAD: usize = 16 * 1024;
 
 /// The connections that nobody uses.
 pub(super) struct Connections {

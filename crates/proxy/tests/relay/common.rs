@@ -47,11 +47,17 @@ impl Rig {
     pub(crate) async fn with(upstreams: Vec<UpstreamConfig>, change: impl FnOnce(&mut ProxyConfig)) -> Rig {
         let sink = Arc::new(CollectingSink::default());
         let mut config = ProxyConfig {
-            server: ServerConfig { header_timeout: SOON, max_head_bytes: 64 << 10, drain_timeout: SOON },
+            server: ServerConfig {
+                header_timeout: SOON,
+                max_head_bytes: 64 << 10,
+                drain_timeout: SOON,
+                worker_threads: None,
+            },
             upstreams,
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
             keys: KeyNames::of_this_start(),
             settler: Settler::embedded(),
+            estimates: None,
             sink: Arc::<CollectingSink>::clone(&sink),
             clock: Clock::system(),
         };
