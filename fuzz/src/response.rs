@@ -1,11 +1,11 @@
-//! The response's observer: decoding, framing and every dialect.
+//! The response's observer: decoding, framing (SSE, NDJSON, JSON, WebSocket) and every dialect.
 //!
 //! Input: three bytes that choose the head, and the body.
 //!
 //! | byte | chooses |
 //! |---|---|
 //! | 0 | the endpoint (low bits) and whether the limits are small (bit 7) |
-//! | 1 | the content type (low 3 bits), the content coding (bits 3 to 5) and the status (bits 6 and 7) |
+//! | 1 | the content type (low 3 bits), the content coding (bits 3 to 5) and the status (bits 6 and 7; 1 is a 101, behind which WebSocket frames stand) |
 //! | 2 | how the body is split: a seed of the pieces' lengths |
 
 use limpid_core::{Endpoint, Observation, ObserverFault, Tick};
@@ -25,7 +25,8 @@ const TYPES: [Option<&str>; 8] = [
 const CODINGS: [Option<&str>; 8] =
     [None, Some("identity"), Some("gzip"), Some("deflate"), Some("br"), Some("zstd"), Some("x-gzip"), Some("gzip, br")];
 
-const STATUSES: [u16; 4] = [200, 201, 400, 503];
+/// After a 101 the body is WebSocket frames.
+const STATUSES: [u16; 4] = [200, 101, 400, 503];
 
 /// Small enough that a few bytes reach them.
 const SMALL: Limits = Limits { event_bytes: 64, body_bytes: 128, decoded_bytes: 4096, ratio: 2 };

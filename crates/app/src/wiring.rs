@@ -57,7 +57,12 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
         },
         tls_authorities: u.tls_authorities.clone(),
         connect_timeout: u.connect_timeout,
-        timeouts: Timeouts { headers: u.headers_timeout, first_token: u.first_token_timeout, idle: u.idle_timeout },
+        timeouts: Timeouts {
+            headers: u.headers_timeout,
+            first_token: u.first_token_timeout,
+            idle: u.idle_timeout,
+            websocket_idle: u.websocket_idle_timeout,
+        },
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
         ask_for_usage: u.ask_for_usage,

@@ -29,8 +29,20 @@ pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
         && fields.get_all(CONTENT_LENGTH).iter().count() <= 1
         && lengths_agree(fields)
         && chunked_or_none(fields)
-        && host_is_sound(fields, request.uri().authority(), request.version());
+        && host_is_sound(fields, request.uri().authority(), request.version())
+        && !fields.keys().any(|name| resembles_framing(name.as_str()));
     if sound { Ok(()) } else { Err(RelayFailure::BadRequest) }
+}
+
+/// Whether a name is that of a length or a coding but for what stands between its letters, such as `content_length`.
+/// Servers that hand fields on as variables (CGI, WSGI and their kin) may take it for the real one.
+fn resembles_framing(name: &str) -> bool {
+    // Names in a map of fields are in lower case.
+    fn letters(text: &str) -> impl Iterator<Item = u8> {
+        text.bytes().filter(u8::is_ascii_alphabetic)
+    }
+    let like = |real: &str| name.len() + 1 >= real.len() && name != real && letters(name).eq(letters(real));
+    like("content-length") || like("transfer-encoding")
 }
 
 /// Refuses a response whose body cannot be told apart with certainty, or that switches protocols unasked. `may_switch`:

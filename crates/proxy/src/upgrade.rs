@@ -5,15 +5,17 @@
 //!
 //! Each direction has one buffer of [`BUFFER`] bytes: what one side does not take is not read from the other. The frames
 //! are followed from the side, to tell a goodbye from a cut, and the upstream's text messages are shown to the observer
-//! after they are passed on. Time limits for streams do not apply: a session may be silent.
+//! after they are passed on. Time limits for streams do not apply: a session may be silent, unless it has a limit of its own.
 //!
 //! **Endings.** The end of one side is passed on as a half-close, and the other has [`LINGER`] to end as well; a reset ends
-//! both at once. If a close frame went either way, that was the end. If not, who ended first broke off. The drain waits,
+//! both at once. If a close frame went either way, that was the end. If not, who ended first broke off. Where no byte passes
+//! for too long, neither way, both are closed. The drain waits,
 //! and breaks off what is still open when its time is up: the future of [`Splice::run`] is dropped, and with it both
 //! connections and the exchange, which settles as `shutdown`.
 
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, Ending, Endpoint, RelayFailure, Tick};
 use limpid_observe::CloseWatch;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until};
 
 use crate::exchange::Exchange;
 use crate::forward::Answer;
@@ -84,14 +87,16 @@ pub(crate) struct Splice {
     exchange: Exchange,
     clock: Clock,
     lease: Lease,
+    silence: Silence,
 }
 
-/// The upstream's 101 as the client gets it; the rest is left in `slot`.
+/// The upstream's 101 as the client gets it; the rest is left in `slot`. `idle`: how long nothing may pass.
 pub(crate) fn switch(
     answer: Answer,
     mut exchange: Exchange,
     client: OnUpgrade,
     clock: Clock,
+    idle: Option<Duration>,
     slot: &Slot,
 ) -> Response<ResponseBody> {
     let Answer { mut response, lease, .. } = answer;
@@ -100,7 +105,8 @@ pub(crate) fn switch(
     let (mut parts, _no_body) = response.into_parts();
     parts.headers = headers::response(&parts.headers, parts.status, Version::HTTP_11);
     parts.version = Version::HTTP_11;
-    let splice = Splice { client, upstream, exchange, clock, lease };
+    let silence = Silence { limit: idle, began: Instant::now(), moved_ns: AtomicU64::new(0) };
+    let splice = Splice { client, upstream, exchange, clock, lease, silence };
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(splice);
     Response::from_parts(parts, ResponseBody::Own(Full::default()))
 }
@@ -110,16 +116,44 @@ pub(crate) fn switch(
 enum Side {
     Client,
     Upstream,
+    /// Both were silent for too long.
+    Neither,
+}
+
+/// For how long nothing has passed, in either direction.
+struct Silence {
+    limit: Option<Duration>,
+    began: Instant,
+    moved_ns: AtomicU64,
+}
+
+impl Silence {
+    fn something_passed(&self) {
+        let moved = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.moved_ns.store(moved, Ordering::Relaxed);
+    }
+
+    /// Ready when it has been too long. The timer is not armed anew for each read.
+    async fn too_long(&self) {
+        let Some(limit) = self.limit else { return std::future::pending().await };
+        loop {
+            let until = self.began + Duration::from_nanos(self.moved_ns.load(Ordering::Relaxed)) + limit;
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
 }
 
 impl Splice {
     /// Relays until both sides have ended.
     pub(crate) async fn run(self) {
-        let Splice { client, upstream, mut exchange, clock, lease } = self;
+        let Splice { client, upstream, mut exchange, clock, lease, silence } = self;
         // Where the client left before it had the 101, dropping the exchange says so.
         let (Ok(client), Some(tap)) = (client.await, exchange.tap()) else { return };
         let (first, closed) = match upstream.await {
-            Ok(upstream) => relay(client, upstream, &mut exchange, &tap, &clock).await,
+            Ok(upstream) => relay(client, upstream, &mut exchange, &tap, &clock, &silence).await,
             Err(_) => (Side::Upstream, false),
         };
         drop(lease);
@@ -128,6 +162,10 @@ impl Splice {
             Side::Client => Ending::ClientGone,
             Side::Upstream => {
                 exchange.failed(RelayFailure::BodyCutOff);
+                Ending::UpstreamError
+            }
+            Side::Neither => {
+                exchange.failed(RelayFailure::IdleTimeout);
                 Ending::UpstreamError
             }
         };
@@ -142,16 +180,19 @@ async fn relay(
     exchange: &mut Exchange,
     tap: &RequestTap,
     clock: &Clock,
+    silence: &Silence,
 ) -> (Side, bool) {
     let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
     let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
     let (mut client_said, mut upstream_said) = (CloseWatch::default(), CloseWatch::default());
     let first = {
         let mut up = pin!(copy(from_client, to_upstream, clock, |data, _| {
+            silence.something_passed();
             tap.passed(data.len());
             client_said.feed(data);
         }));
         let mut down = pin!(copy(from_upstream, to_client, clock, |data, at| {
+            silence.something_passed();
             exchange.saw(data, at, Duration::ZERO);
             upstream_said.feed(data);
         }));
@@ -172,6 +213,7 @@ async fn relay(
                 Err(Broken::Read) => Side::Upstream,
                 Err(Broken::Write) => Side::Client,
             },
+            () = silence.too_long() => Side::Neither,
         }
     };
     (first, client_said.closed() || upstream_said.closed())

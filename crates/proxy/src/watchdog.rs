@@ -7,6 +7,8 @@
 //! | first token | the request was sent | the first token of a stream | 504 while no head has come, else the stream breaks off; `first_token_timeout` |
 //! | idle | the last byte, or the moment from which the upstream is waited for | any byte | the body breaks off, `idle_timeout` |
 //!
+//! | WebSocket idle | the last byte of a session | any byte, either way | both connections are closed, `idle_timeout` |
+//!
 //! There is no limit on the total. Time for which a frame waits for the client is nobody's silence: the body's limits only
 //! run while the upstream is waited for. A stream whose tokens cannot be seen (observing is off, or met a fault) has no
 //! limit on its first token.
@@ -33,6 +35,8 @@ pub struct Timeouts {
     pub first_token: Option<Duration>,
     /// Between bytes of the response's body.
     pub idle: Option<Duration>,
+    /// Between bytes of a WebSocket session, in either direction.
+    pub websocket_idle: Option<Duration>,
 }
 
 /// What is to happen by when.

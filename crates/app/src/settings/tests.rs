@@ -66,11 +66,12 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 16] = [
+const EXAMPLES: [&str; 17] = [
     "tls_ca_file",
     "headers_timeout",
     "first_token_timeout",
     "idle_timeout",
+    "websocket_idle_timeout",
     "api_key_env",
     "worker_threads",
     "key_hash_secret",

@@ -66,6 +66,9 @@ pub struct Upstream {
     /// How long the response's body may be silent; any byte counts, a comment too. Default: absent, no limit. Then the body
     /// breaks off. Some servers keep a connection open and say nothing more when they are shut down.
     pub idle_timeout: Option<Duration>,
+    /// How long a WebSocket session may be silent in both directions; any byte counts, a ping too. Default: absent, no limit.
+    /// Then both connections are closed.
+    pub websocket_idle_timeout: Option<Duration>,
     /// How long an unused connection is kept. Default 4 s: below the 5 s after which uvicorn (vLLM, SGLang) closes,
     /// for a request that meets a closing connection fails. `0s` keeps none.
     pub pool_idle_timeout: Duration,
@@ -131,6 +134,7 @@ impl Upstream {
             headers_timeout: r.optional("headers_timeout", positive),
             first_token_timeout: r.optional("first_token_timeout", positive),
             idle_timeout: r.optional("idle_timeout", positive),
+            websocket_idle_timeout: r.optional("websocket_idle_timeout", positive),
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),

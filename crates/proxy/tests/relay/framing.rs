@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::common::{LAST_CHUNK, Rig, SOON, Sponge, always, outcome, text, upstream};
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NEXT: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Everything that comes until the connection ends; a reset after it is an end too.
@@ -32,7 +32,7 @@ fn then_next(lines: &str, body: &str) -> Vec<u8> {
 }
 
 /// Fields and a body that hyper refuses.
-const BAD_FIELDS: &[(&str, &str, &str)] = &[
+pub(crate) const BAD_FIELDS: &[(&str, &str, &str)] = &[
     ("differing lengths", "Host: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n", "abcde"),
     ("a list of lengths", "Host: x\r\nContent-Length: 3, 3\r\n", "abc"),
     ("a length with a plus", "Host: x\r\nContent-Length: +3\r\n", "abc"),
@@ -67,7 +67,7 @@ const BAD_FIELDS: &[(&str, &str, &str)] = &[
 ];
 
 /// Heads that hyper refuses for their first line.
-const BAD_LINES: &[(&str, &str)] = &[
+pub(crate) const BAD_LINES: &[(&str, &str)] = &[
     ("HTTP/0.9", "GET /v1/x\r\n\r\n"),
     ("HTTP/0.9 with a bare LF", "GET /v1/x\n\n"),
     ("a version of one part", "GET /v1/x HTTP/1\r\nHost: x\r\n\r\n"),
@@ -107,57 +107,54 @@ async fn what_hyper_refuses_is_no_exchange() {
     assert!(counted.iter().filter(|why| **why == Unreadable::TooLarge).count() <= 1, "the largest length is too large");
 }
 
+/// Fields and a body that limpid refuses.
+pub(crate) const REFUSED: &[(&str, &str, &str)] = &[
+    ("two hosts", "Host: x\r\nHost: y\r\n", ""),
+    ("the same host twice", "Host: x\r\nHost: x\r\n", ""),
+    ("no host", "X-A: 1\r\n", ""),
+    ("a list of hosts", "Host: x, y\r\n", ""),
+    ("a host with a path", "Host: x/y\r\n", ""),
+    ("a host with a user", "Host: u@x\r\n", ""),
+    ("a host with a blank", "Host: x y\r\n", ""),
+    ("a host with a bad port", "Host: x:y:z\r\n", ""),
+    ("a coding before chunked", "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+    ("identity before chunked", "Host: x\r\nTransfer-Encoding: identity, chunked\r\n", "0\r\n\r\n"),
+    ("chunked twice in a list", "Host: x\r\nTransfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"),
+    ("an empty coding in a list", "Host: x\r\nTransfer-Encoding: ,chunked\r\n", "0\r\n\r\n"),
+    ("chunked twice", "Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    ("identity, then chunked", "Host: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    (
+        "a coding, chunked and a length",
+        "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: x, chunked\r\n",
+        "0\r\n\r\n",
+    ),
+    ("a length before chunks", "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    ("a length behind chunks", "Transfer-Encoding: chunked\r\nHost: x\r\nContent-Length: 50\r\n", "0\r\n\r\n"),
+    ("no length behind chunks", "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n", "0\r\n\r\n"),
+    ("a bad length behind chunks", "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: +5\r\n", "0\r\n\r\n"),
+    ("names in odd case", "Host: x\r\ncOnTeNt-LeNgTh:5\r\nTRANSFER-encoding:\tChunked\r\n", "0\r\n\r\n"),
+    ("chunks and a length with bare LF", "Host: x\nTransfer-Encoding: chunked\nContent-Length: 5\n", "0\r\n\r\n"),
+    ("the same length twice", "Host: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n", "abc"),
+    ("the same length thrice", "Content-Length: 3\r\nHost: x\r\nContent-Length: 3\r\ncontent-length: 003\r\n", "abc"),
+    ("no length twice", "Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n", ""),
+    ("a length with an underscore", "Host: x\r\nContent_Length: 9\r\nContent-Length: 3\r\n", "abc"),
+    ("an underscore in a coding", "Host: x\r\nTransfer_Encoding: chunked\r\nContent-Length: 3\r\n", "abc"),
+    ("a mark behind a length", "Host: x\r\nContent-Length!: 9\r\nContent-Length: 3\r\n", "abc"),
+];
+
 /// limpid answers these: hyper lets them through. The connection ends with the answer.
 #[tokio::test]
 async fn what_limpid_refuses_is_told_and_recorded() {
-    let cases = [
-        ("two hosts", "Host: x\r\nHost: y\r\n", ""),
-        ("the same host twice", "Host: x\r\nHost: x\r\n", ""),
-        ("no host", "X-A: 1\r\n", ""),
-        ("a list of hosts", "Host: x, y\r\n", ""),
-        ("a host with a path", "Host: x/y\r\n", ""),
-        ("a host with a user", "Host: u@x\r\n", ""),
-        ("a host with a blank", "Host: x y\r\n", ""),
-        ("a host with a bad port", "Host: x:y:z\r\n", ""),
-        ("a coding before chunked", "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
-        ("identity before chunked", "Host: x\r\nTransfer-Encoding: identity, chunked\r\n", "0\r\n\r\n"),
-        ("chunked twice in a list", "Host: x\r\nTransfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"),
-        ("an empty coding in a list", "Host: x\r\nTransfer-Encoding: ,chunked\r\n", "0\r\n\r\n"),
-        ("chunked twice", "Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-        (
-            "identity, then chunked",
-            "Host: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
-            "0\r\n\r\n",
-        ),
-        (
-            "a coding, chunked and a length",
-            "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: x, chunked\r\n",
-            "0\r\n\r\n",
-        ),
-        ("a length before chunks", "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-        ("a length behind chunks", "Transfer-Encoding: chunked\r\nHost: x\r\nContent-Length: 50\r\n", "0\r\n\r\n"),
-        ("no length behind chunks", "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n", "0\r\n\r\n"),
-        ("a bad length behind chunks", "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: +5\r\n", "0\r\n\r\n"),
-        ("names in odd case", "Host: x\r\ncOnTeNt-LeNgTh:5\r\nTRANSFER-encoding:\tChunked\r\n", "0\r\n\r\n"),
-        ("chunks and a length with bare LF", "Host: x\nTransfer-Encoding: chunked\nContent-Length: 5\n", "0\r\n\r\n"),
-        ("the same length twice", "Host: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n", "abc"),
-        (
-            "the same length thrice",
-            "Content-Length: 3\r\nHost: x\r\nContent-Length: 3\r\ncontent-length: 003\r\n",
-            "abc",
-        ),
-        ("no length twice", "Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n", ""),
-    ];
     let server = RawServer::start(always(OK)).await.unwrap();
     let rig = Rig::to(server.addr()).await;
-    for (case, lines, body) in cases {
+    for (case, lines, body) in REFUSED {
         let got = text(&answers(&rig, &then_next(lines, body)).await);
         assert!(got.starts_with("HTTP/1.1 400 "), "{case}: {got}");
         assert!(got.contains("x-limpid-error: bad_request") && got.contains("connection: close"), "{case}: {got}");
         assert_eq!(got.matches("HTTP/1.1 ").count(), 1, "{case}: {got}");
     }
     assert!(server.seen().is_empty(), "{:?}", server.requests());
-    for record in rig.records(cases.len()).await {
+    for record in rig.records(REFUSED.len()).await {
         assert_eq!(outcome(&record), (Category::Rejected, "bad_request", Ending::End));
         assert_eq!((record.status, record.answered_by_limpid, record.attempts), (Some(400), true, 0));
     }
@@ -180,12 +177,6 @@ async fn what_may_be_put_right_goes_up_in_one_framing() {
         ),
         ("Connection names the length", "Host: x\r\nConnection: Content-Length\r\nContent-Length: 3\r\n", "abc", false),
         ("zeros before the length", "Host: x\r\nContent-Length: 0003\r\n", "abc", false),
-        (
-            "a length with an underscore in its name",
-            "Host: x\r\nContent_Length: 9\r\nContent-Length: 3\r\n",
-            "abc",
-            false,
-        ),
         ("bare line feeds", "Host: x\nContent-Length: 3\n", "abc", false),
     ];
     for (case, lines, body, chunks) in cases {
@@ -208,7 +199,7 @@ async fn what_may_be_put_right_goes_up_in_one_framing() {
 }
 
 /// Requests that are sound, whose bodies, trailers and targets look like heads that are not; each is followed by another.
-const SOUND: &[&str] = &[
+pub(crate) const SOUND: &[&str] = &[
     "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 61\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: gz\r\n\r\n",
     "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n26;Content-Length: 3\r\nContent-Length: 3\r\n\r\n0\r\nContent-Length\r\n0\r\n\r\n",
     "POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nContent-Length: 3\r\nX-A: b\r\n\r\n",

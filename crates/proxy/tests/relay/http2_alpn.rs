@@ -11,11 +11,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use limpid_core::Category;
+use limpid_core::{Category, Ending};
 use limpid_proxy::{Authorities, Http2, UpstreamConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
+use limpid_testkit::{RawServer, Step};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -33,13 +34,19 @@ struct Server {
 
 impl Server {
     async fn start(alpn: &[&str]) -> Server {
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        Server::certified(alpn, params, rustls::ALL_VERSIONS).await
+    }
+
+    /// With this certificate of its own, signed by its authority, and these versions of TLS.
+    async fn certified(alpn: &[&str], own: CertificateParams, tls: &[&'static SupportedProtocolVersion]) -> Server {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let own = own.signed_by(&key, &issuer).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(tls).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let mut config = config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap();
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
@@ -124,4 +131,46 @@ async fn an_authority_must_be_trusted() {
     assert_eq!(rig.ask(&chat("{}")).await.status, 502);
     let record = rig.record().await;
     assert_eq!((outcome(&record).0, outcome(&record).1), (Category::Network, "tls"));
+}
+
+/// A request to a server with this certificate; what the record says, and what the client gets.
+async fn asked_of(own: CertificateParams, tls: &[&'static SupportedProtocolVersion]) -> (u16, String) {
+    let server = Server::certified(&[], own, tls).await;
+    let rig = Rig::with(vec![server.upstream(Http2::Alpn)], |_| {}).await;
+    let reply = rig.ask(&chat("{}")).await;
+    let record = rig.record().await;
+    if reply.status != 200 {
+        assert_eq!((outcome(&record).0, record.attempts), (Category::Network, 0), "nothing was sent");
+        assert_eq!(reply.header("x-limpid-error"), Some(outcome(&record).1));
+        assert!(reply.text().contains("the TLS handshake with upstream 'only' failed"), "{}", reply.text());
+    }
+    (reply.status, outcome(&record).1.to_owned())
+}
+
+/// Each is a failure of TLS, with a name of its own among the network's; the log says which.
+#[tokio::test]
+async fn a_certificate_that_does_not_hold_is_a_tls_failure() {
+    let own = |name: &str| CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let good = asked_of(own("127.0.0.1"), rustls::ALL_VERSIONS).await;
+    assert_eq!(good.0, 200, "or the others would prove nothing");
+    let old = asked_of(own("127.0.0.1"), &[&rustls::version::TLS12]).await;
+    assert_eq!(old.0, 200, "TLS 1.2 will do");
+
+    let mut expired = own("127.0.0.1");
+    (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
+    let mut later = own("127.0.0.1");
+    (later.not_before, later.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1));
+    for (case, own) in [("another name", own("example.com")), ("expired", expired), ("not valid yet", later)] {
+        assert_eq!(asked_of(own, rustls::ALL_VERSIONS).await, (502, "tls".to_owned()), "{case}");
+    }
+}
+
+/// A server that speaks no TLS on that port.
+#[tokio::test]
+async fn plain_text_where_tls_is_expected_is_a_tls_failure() {
+    let plain = RawServer::start(vec![Step::send("HTTP/1.1 400 Bad Request\r\n\r\n"), Step::Close]).await.unwrap();
+    let rig = Rig::with(vec![upstream("only", &format!("https://{}", plain.addr()))], |_| {}).await;
+    let reply = rig.ask(&chat("{}")).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")));
+    assert_eq!(outcome(&rig.record().await), (Category::Network, "tls", Ending::UpstreamError));
 }

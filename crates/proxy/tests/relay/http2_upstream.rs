@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::common::{CHAT, DONE, EVENT, Rig, SOON, chat, chunk, outcome, streaming, upstream, whole};
+use crate::streaming::events;
 
 /// An upstream by prior knowledge.
 fn h2c(addr: SocketAddr) -> UpstreamConfig {
@@ -143,6 +144,37 @@ async fn tokens_have_the_times_at_which_they_were_sent() {
     let (first, last) = (record.timeline.marks.first_token.unwrap(), record.timeline.marks.last_token.unwrap());
     assert!(first >= truth[0] && first < truth[1], "seen before the second was sent");
     assert!(last >= truth[9]);
+}
+
+/// The upstream sends one only when the client has the one before: nothing is gathered on the way.
+#[tokio::test]
+async fn events_come_one_by_one() {
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let server = Server::start(10, move |_, _, mut respond| {
+        let go = Arc::clone(&wait);
+        async move {
+            let mut body = respond.send_response(sse(), false).unwrap();
+            for event in events(40) {
+                body.send_data(event.into(), false).unwrap();
+                go.notified().await;
+            }
+            body.send_data(Bytes::new(), true).unwrap();
+            false
+        }
+    })
+    .await;
+    let rig = rig_to(server.addr).await;
+    let mut client = rig.client().await;
+    client.send(&streaming()).await.unwrap();
+    client.read_until(b"\r\n\r\n", SOON).await.unwrap();
+    for event in events(40) {
+        assert_eq!(client.read_until(&event, SOON).await.unwrap().len(), chunk(&event).len() - 2);
+        assert_eq!(client.read_until(b"\r\n", SOON).await.unwrap(), b"\r\n");
+        go.notify_one();
+    }
+    client.read_until(b"0\r\n\r\n", SOON).await.unwrap();
+    assert_eq!(rig.record().await.token_events, Some(40));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What has come goes on at once, in both directions: nothing waits for what follows it.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use limpid_core::{Category, Ending};
@@ -58,6 +59,74 @@ async fn an_event_goes_on_before_the_next_is_sent() {
     let record = rig.record().await;
     assert_eq!(outcome(&record), (Category::Ok, "stop", Ending::End));
     assert_eq!((record.events, record.token_events), (Some(4), Some(2)));
+}
+
+/// Plays pieces of a body in lock-step: the upstream writes one only when the client has the one before. What had been
+/// gathered, or waited for the next, would never come. Each must come alone, as a chunk of its own.
+async fn lock_step(head: &[u8], pieces: &[Vec<u8>], end: &[u8], framed: bool) -> Rig {
+    let go = Arc::new(Notify::new());
+    let mut script = vec![Step::ReadRequest, Step::send(head)];
+    for piece in pieces {
+        script.push(Step::send(if framed { chunk(piece) } else { piece.clone() }));
+        script.push(Step::Wait(Arc::clone(&go)));
+    }
+    script.extend([Step::send(end), Step::Close]);
+    let server = RawServer::start(script).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut client = rig.client().await;
+    client.send(&streaming()).await.unwrap();
+    client.read_until(b"\r\n\r\n", SOON).await.unwrap();
+    for (number, piece) in pieces.iter().enumerate() {
+        let got = client.read_until(&chunk(piece), SOON).await;
+        assert_eq!(text(&got.unwrap_or_default()), text(&chunk(piece)), "event {number}");
+        go.notify_one();
+    }
+    assert_eq!(client.read_until(LAST_CHUNK, SOON).await.unwrap(), LAST_CHUNK);
+    rig
+}
+
+/// Events as the upstream sends them; the last is the end of the stream.
+pub(crate) fn events(n: usize) -> Vec<Vec<u8>> {
+    let token =
+        |n| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{n} \"}}}}]}}\n\n").into_bytes();
+    (0..n).map(token).chain([DONE.to_vec()]).collect()
+}
+
+/// Each event in gzip, flushed behind it, and what ends the coding.
+fn gzipped(events: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut pieces = Vec::new();
+    for event in events {
+        encoder.write_all(event).unwrap();
+        encoder.flush().unwrap();
+        pieces.push(std::mem::take(encoder.get_mut()));
+    }
+    pieces.push(encoder.finish().unwrap());
+    pieces
+}
+
+#[tokio::test]
+async fn events_come_one_by_one_however_they_are_framed() {
+    const TOKENS: usize = 40;
+    let plain = events(TOKENS);
+    let packed = gzipped(&plain);
+    let head =
+        |fields: &str| format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{fields}\r\n").into_bytes();
+    let fields = "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n";
+    let rigs = [
+        ("chunks", lock_step(SSE_HEAD, &plain, LAST_CHUNK, true).await),
+        ("gzip", lock_step(&head(fields), &packed, LAST_CHUNK, true).await),
+        ("up to the connection's end", lock_step(&head(""), &plain, b"", false).await),
+        (
+            "HTTP/1.0",
+            lock_step(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", &plain, b"", false).await,
+        ),
+    ];
+    for (case, rig) in rigs {
+        let record = rig.record().await;
+        assert_eq!(outcome(&record), (Category::Ok, "stop", Ending::End), "{case}");
+        assert_eq!(record.token_events, Some(TOKENS as u64), "{case}");
+    }
 }
 
 #[tokio::test]

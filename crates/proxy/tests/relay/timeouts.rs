@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::{Category, Ending, ExchangeRecord};
-use limpid_proxy::Timeouts;
+use limpid_proxy::{Timeouts, UpstreamConfig};
 use limpid_testkit::{RawServer, ReplyEnd, Step, request};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::common::{CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, chunk, outcome, streaming, upstream, whole};
 
@@ -121,4 +123,48 @@ async fn bytes_now_and_then_hold_the_idle_limit_off() {
     let rig = rig(&server, Timeouts { idle: Some(2 * SHORT), ..Timeouts::default() }).await;
     assert!(whole(&rig.ask(&streaming()).await));
     assert_eq!(rig.record().await.outcome.category, Category::Ok);
+}
+
+/// A listener that takes no further connection: its backlog is full, and it accepts none.
+async fn full() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connected) = timeout(4 * SHORT, TcpStream::connect(addr)).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "its backlog has no end");
+    }
+    (listener, waiting)
+}
+
+async fn connect_times_out(mut only: UpstreamConfig) {
+    only.connect_timeout = SHORT;
+    let rig = Rig::with(vec![only], |_| {}).await;
+    let reply = rig.ask(&streaming()).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (504, Some("connect_timeout")));
+    let record = rig.record().await;
+    timed_out(&record, "connect_timeout");
+    assert_eq!((record.timeline.sent, record.attempts), (None, 0), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_up_is_a_504() {
+    let (listener, _waiting) = full().await;
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    connect_times_out(upstream("only", &url)).await;
+    // A client that has waited for so long meets the same limit anew.
+    let rig = Rig::with(vec![UpstreamConfig { connect_timeout: SHORT, ..upstream("only", &url) }], |_| {}).await;
+    assert_eq!(rig.ask(&streaming()).await.status, 504);
+    assert_eq!(rig.ask(&streaming()).await.status, 504);
+    assert_eq!(rig.records(2).await.len(), 2);
+}
+
+/// TCP is up at once, but the TLS handshake is never answered.
+#[tokio::test]
+async fn the_limit_on_connecting_covers_tls() {
+    let server = RawServer::start(vec![Step::ReadToEnd]).await.unwrap();
+    connect_times_out(upstream("only", &format!("https://{}", server.addr()))).await;
+    server.until(SOON, |seen| seen.iter().all(|s| s.peer_closed)).await.unwrap();
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::{Category, Ending, Endpoint, ObserverFault};
-use limpid_proxy::Drained;
+use limpid_proxy::{Drained, Timeouts};
 use limpid_testkit::{RawClient, RawServer, Step, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::common::{Rig, SOON, always, outcome, split, text, upstream, with_host};
 
@@ -56,9 +56,15 @@ async fn ended(far: &mut TcpStream) -> bool {
 }
 
 async fn spliced(drain_timeout: Duration) -> Spliced {
+    spliced_with(drain_timeout, None).await
+}
+
+async fn spliced_with(drain_timeout: Duration, websocket_idle: Option<Duration>) -> Spliced {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let only = upstream("only", &format!("http://{addr}"));
+    let mut only = upstream("only", &format!("http://{addr}"));
+    // The limit on a stream's silence is none of a session's.
+    only.timeouts = Timeouts { idle: Some(Duration::from_millis(1)), websocket_idle, ..Timeouts::default() };
     let rig = Rig::with(vec![only], |config| config.server.drain_timeout = drain_timeout).await;
     let mut client = rig.client().await;
     client.send(ASK).await.unwrap();
@@ -319,4 +325,29 @@ async fn a_drain_breaks_off_a_session_that_does_not_end() {
     assert!(ended(&mut far).await);
     let rest = client.read_to_end(SOON).await;
     assert!(rest.is_err() || rest.is_ok_and(|r| r.is_empty()));
+}
+
+/// Bytes either way hold the limit off; silence in both closes both.
+#[tokio::test]
+async fn a_session_may_have_a_limit_on_its_silence() {
+    const LIMIT: Duration = Duration::from_millis(400);
+    let Spliced { rig, mut client, mut far } = spliced_with(SOON, Some(LIMIT)).await;
+    let begun = Instant::now();
+    for number in 0..8 {
+        tokio::time::sleep(LIMIT / 4).await;
+        if number % 2 == 0 {
+            client.send(HELLO).await.unwrap();
+            read_until(&mut far, b"hello").await;
+        } else {
+            far.write_all(&message("{}")).await.unwrap();
+            client.read_until(b"{}", SOON).await.unwrap();
+        }
+    }
+    assert!(begun.elapsed() > LIMIT, "longer than the limit by now");
+    assert!(rig.sink.records().is_empty(), "it goes on");
+    assert!(ended(&mut far).await);
+    drop(client.read_to_end(SOON).await);
+    let record = rig.record().await;
+    assert_eq!(outcome(&record), (Category::Timeout, "idle_timeout", Ending::UpstreamError));
+    assert_eq!((record.status, record.bytes.request), (Some(101), 4 * HELLO.len() as u64));
 }
