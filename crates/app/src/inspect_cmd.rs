@@ -13,17 +13,18 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use limpid_core::{
-    ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, GapHistogram, Observation, RelayFailure,
-    RequestFacts, StreamMarks, Tick, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, GapHistogram, KeptText, Observation,
+    RelayFailure, RequestFacts, StreamMarks, TextBudget, TextGone, Tick, Timeline, UpstreamInfo,
 };
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
 use limpid_route::KeyNames;
+use limpid_settle::tokens::Texts;
 use limpid_settle::{Settler, Unsettled};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::{InspectArgs, Output};
-use crate::settings::Observe;
+use crate::settings::{Observe, Tokens};
 
 /// Inspects at `now`. Exit code 1 for a file that cannot be read or a `--request` that does not read.
 pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output {
@@ -37,8 +38,13 @@ pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output 
     };
     let nothing_came = body.is_empty() && args.ending != Ending::End;
     let status = args.status.or((!nothing_came).then_some(200));
-    let seen = status.map(|status| observe(args, status, &body)).unwrap_or_default();
-    let record = settle(args, status, &request, seen, body.len() as u64, now);
+    let (seen, reply) = status.map(|status| observe(args, status, &body)).unwrap_or_default();
+    let mut exchange = unsettled(args, status, &request, seen, body.len() as u64, now);
+    exchange.estimate(&Texts {
+        request: request.kept(),
+        reply: reply.as_ref().map_or(Err(TextGone::NotKept), KeptText::get),
+    });
+    let record = Settler::embedded().record(exchange);
     match print(&record, &request) {
         Ok(text) => Output::done(text),
         Err(e) => Output::fault(format_args!("the record cannot be written: {e}")),
@@ -54,7 +60,8 @@ fn read_body(path: &Path, stdin: &mut dyn Read) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn observe(args: &InspectArgs, status: u16, body: &[u8]) -> Observation {
+/// What was seen, and what is kept of it for an estimate.
+fn observe(args: &InspectArgs, status: u16, body: &[u8]) -> (Observation, Option<KeptText>) {
     let head = ResponseHead {
         endpoint: args.endpoint,
         status,
@@ -62,9 +69,11 @@ fn observe(args: &InspectArgs, status: u16, body: &[u8]) -> Observation {
         content_encoding: args.content_encoding.as_deref(),
     };
     let mut observer = ResponseObserver::new(&head, Limits::default());
+    observer.keep_text(KeptText::new(Tokens::MAX_TEXT_BYTES, &TextBudget::new(Tokens::MAX_TEXT_BYTES)));
     observer.on_bytes(body, Tick(0));
     observer.finish(Tick(0));
-    observer.into_observation()
+    let text = observer.take_text();
+    (observer.into_observation(), text)
 }
 
 /// What the body looks like. A compressed one looks like nothing: then only `--content-type` helps.
@@ -84,18 +93,18 @@ fn guess_type(endpoint: Endpoint, body: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn settle(
+fn unsettled(
     args: &InspectArgs,
     status: Option<u16>,
     request: &Request,
     seen: Observation,
     bytes: u64,
     now: SystemTime,
-) -> ExchangeRecord {
+) -> Unsettled {
     let facts = request.facts();
     let caller = request.caller();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Settler::embedded().record(Unsettled {
+    Unsettled {
         id: ExchangeId::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), 0),
         started_at: now,
         endpoint: args.endpoint,
@@ -120,7 +129,7 @@ fn settle(
         // A recording has no clock: its marks mean nothing.
         observation: Observation { marks: StreamMarks::default(), stall: None, gaps: GapHistogram::default(), ..seen },
         unestimated: None,
-    })
+    }
 }
 
 /// An upstream of which only the provider is known.
@@ -216,6 +225,15 @@ impl Request {
 
     fn text(&self) -> Option<&str> {
         self.body.as_deref().map(RawValue::get).or(self.body_text.as_deref())
+    }
+
+    /// The body, as far as the running proxy would have kept it for an estimate.
+    fn kept(&self) -> Result<&[u8], TextGone> {
+        match self.text() {
+            None => Err(TextGone::NotKept),
+            Some(text) if text.len() > Tokens::MAX_TEXT_BYTES => Err(TextGone::TooLarge),
+            Some(text) => Ok(text.as_bytes()),
+        }
     }
 
     /// What the fields say of the caller. A key is neither named (there are no settings) nor hashed (the running proxy's

@@ -54,9 +54,7 @@ impl Estimator {
         let (queue, jobs) = sync_channel(config.queue);
         let closing = Arc::<AtomicBool>::default();
         let told = Arc::clone(&closing);
-        std::thread::Builder::new()
-            .name("limpid-tokens".into())
-            .spawn(move || work(&jobs, &settler, &*sink, &told))?;
+        std::thread::Builder::new().name("limpid-tokens".into()).spawn(move || work(&jobs, &settler, &*sink, &told))?;
         Ok(Estimator { queue, budget: TextBudget::new(config.budget_bytes), text_bytes: config.text_bytes, closing })
     }
 

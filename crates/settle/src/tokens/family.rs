@@ -18,6 +18,8 @@ pub struct Family {
     /// What its chat template adds to a message, the role's word not counted, and to the whole prompt.
     pub(super) per_message: u64,
     pub(super) per_prompt: u64,
+    /// What it adds if there is no system prompt: one of its own.
+    pub(super) without_system: u64,
     /// What it adds if there are tools.
     pub(super) per_tools: u64,
     /// A name costs a token (OpenAI).
@@ -25,7 +27,16 @@ pub struct Family {
 }
 
 const fn family(name: &'static str, factors: [f64; 4], per_message: u64, per_prompt: u64) -> Family {
-    Family { name: Some(name), encoding: Encoding::O200k, factors, per_message, per_prompt, per_tools: 0, per_name: 0 }
+    Family {
+        name: Some(name),
+        encoding: Encoding::O200k,
+        factors,
+        per_message,
+        per_prompt,
+        per_tools: 0,
+        per_name: 0,
+        without_system: 0,
+    }
 }
 
 const LLAMA: Family = family("llama", [1.00, 1.00, 1.12, 1.02], 4, 5);
@@ -37,7 +48,7 @@ const GEMMA: Family = family("gemma", [1.04, 1.30, 1.08, 1.09], 4, 4);
 const GEMINI: Family = family("gemini", [1.04, 1.30, 1.08, 1.09], 0, 1);
 /// That of Claude 2, the last that is public. The tokens for tools are those of Anthropic's table for Claude 4.
 const CLAUDE: Family = Family { per_tools: 346, ..family("claude", [1.07, 1.13, 1.25, 1.20], 3, 4) };
-const SMOLLM: Family = family("smollm", [1.12, 1.20, 1.45, 1.90], 4, 3);
+const SMOLLM: Family = Family { without_system: 21, ..family("smollm", [1.12, 1.20, 1.45, 1.90], 4, 3) };
 const OTHER: Family = family("other", [1.02, 1.06, 1.12, 1.05], 4, 4);
 
 /// What a part of the name says. The first that is found counts, so a distilled model is of the family it was made from.

@@ -99,6 +99,9 @@ impl Tally {
             }
         }
         self.fixed(signed(self.family.per_prompt));
+        if !has_system(endpoint, body) {
+            self.fixed(signed(self.family.without_system));
+        }
         self.tools(body["tools"].as_array().or_else(|| body["functions"].as_array()))
     }
 
@@ -287,6 +290,13 @@ impl Tally {
         let parts: Vec<&str> = parts.iter().map(|part| part.unwrap_or_default()).collect();
         self.text(&parts.join(":"))
     }
+}
+
+/// Whether the conversation begins with a system prompt.
+fn has_system(endpoint: Endpoint, body: &Value) -> bool {
+    let messages = if endpoint == Endpoint::Responses { &body["input"] } else { &body["messages"] };
+    let first = messages[0]["role"].as_str();
+    matches!(first, Some("system" | "developer")) || !body["system"].is_null() || !body["instructions"].is_null()
 }
 
 /// The description without its full stop.

@@ -66,7 +66,8 @@ fn chat_requests_come_to_what_openai_counted() {
 #[test]
 fn each_api_counts_the_same_conversation_alike() {
     let model = "gpt-4o";
-    let chat = json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello there"}]});
+    let chat =
+        json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello there"}]});
     let parts = json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hello there"}]}]});
     let responses = json!({"instructions": "Be brief.", "input": "Hello there"});
     let items = json!({"instructions": "Be brief.", "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hello there"}]}]});
@@ -96,7 +97,8 @@ fn each_api_counts_the_same_conversation_alike() {
 #[test]
 fn what_text_does_not_tell_is_absent() {
     let user = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
-    let image = json!([{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:"}}]);
+    let image =
+        json!([{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:"}}]);
     for (endpoint, body, why) in [
         (Endpoint::Chat, user(image), Unestimated::NotText),
         (Endpoint::Chat, user(json!([{"type": "input_audio", "input_audio": {}}])), Unestimated::NotText),
