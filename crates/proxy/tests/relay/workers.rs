@@ -16,7 +16,7 @@ const TWO: Option<NonZeroUsize> = NonZeroUsize::new(2);
 
 #[tokio::test]
 async fn connections_alternate_and_each_worker_keeps_its_own_upstream_connection() {
-    let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").repeat(3)).await.unwrap();
+    let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).await.unwrap();
     let rig = Rig::with(vec![upstream("only", &server.url())], |config| config.server.worker_threads = TWO).await;
     let mut clients = [rig.client().await, rig.client().await];
     for _round in 0..3 {
@@ -26,8 +26,8 @@ async fn connections_alternate_and_each_worker_keeps_its_own_upstream_connection
         }
     }
     rig.records(6).await;
-    let seen = server.until(SOON, |seen| seen.iter().map(|c| c.requests.len()).sum::<usize>() == 6).await.unwrap();
-    assert_eq!(seen.iter().map(|c| c.requests.len()).collect::<Vec<_>>(), [3, 3]);
+    let each: Vec<_> = server.seen().iter().map(|connection| connection.requests.len()).collect();
+    assert_eq!(each, [3, 3]);
 }
 
 #[tokio::test]
