@@ -33,9 +33,9 @@ const fn family(name: &'static str, factors: [f64; 4], per_message: u64, per_pro
         factors,
         per_message,
         per_prompt,
+        without_system: 0,
         per_tools: 0,
         per_name: 0,
-        without_system: 0,
     }
 }
 
@@ -89,7 +89,16 @@ impl Family {
 
     const fn openai(encoding: Encoding) -> Family {
         // Of OpenAI's cookbook: 3 a message, 1 a name, 3 for the reply's beginning.
-        Family { name: None, encoding, factors: [1.0; 4], per_message: 3, per_prompt: 3, per_tools: 0, per_name: 1 }
+        Family {
+            name: None,
+            encoding,
+            factors: [1.0; 4],
+            per_message: 3,
+            per_prompt: 3,
+            without_system: 0,
+            per_tools: 0,
+            per_name: 1,
+        }
     }
 
     /// Whether its tokens are those of one of OpenAI's encodings.
