@@ -50,7 +50,6 @@ mod watched;
 mod wire;
 mod workers;
 
-pub use ask_usage::{UsagePlan, UsageRemover, plan_usage};
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets `route`, `settle` and `wire`, replayed by the targets' own functions. It stands here because
+//! The corpus of the fuzz targets `route`, `settle`, `usage` and `wire`, replayed by the targets' own functions. It stands here because
 //! the proxy is the room that may use both; those of the observers are in `crates/observe/tests/corpus.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
@@ -12,6 +12,9 @@ mod route;
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
 #[path = "../../../fuzz/src/settle.rs"]
 mod settle;
+#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
+#[path = "../../../fuzz/src/usage.rs"]
+mod usage;
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
 #[path = "../../../fuzz/src/wire.rs"]
 mod wire;
@@ -40,6 +43,11 @@ fn heads_of_the_corpus_keep_the_invariants() {
 #[test]
 fn connections_of_the_corpus_keep_the_invariants() {
     replay("wire", wire::check);
+}
+
+#[test]
+fn streams_of_the_corpus_are_asked_and_edited_alike_however_they_come() {
+    replay("usage", usage::check);
 }
 
 #[test]

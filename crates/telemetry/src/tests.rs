@@ -121,7 +121,7 @@ fn what_is_not_known_is_not_there() {
     r.timeline = Timeline { ended: ms(5), ..Timeline::default() };
     (r.usage, r.price, r.unpriced, r.observer_fault, r.upstream) = (None, None, None, None, None);
     (r.caller, r.model, r.refusal) = (Caller::default(), ModelNames::default(), Refusal::NONE);
-    (r.status, r.stream) = (None, false);
+    (r.status, r.stream, r.request.usage_asked) = (None, false, None);
     r.outcome = Outcome::new(Category::Cancelled, "client_gone", Ending::ClientGone);
     consumer.consume(&Arc::new(r));
     let got: Vec<_> = samples(&metrics.render(Format::Text)).into_keys().collect();

@@ -225,6 +225,22 @@ recent = -1
 }
 
 #[test]
+fn usage_is_not_asked_for_where_asking_does_harm() {
+    let with = |url: &str, ask: &str| format!("[upstreams.x]\nurl = \"{url}\"\nask_for_usage = {ask}\n");
+    let settings = load(&with("https://api.openai.com", "true"), &[]).settings;
+    assert!(settings.upstreams[0].ask_for_usage && !load(ONE, &[]).settings.upstreams[0].ask_for_usage);
+    for (url, ask, part) in [
+        ("https://api.mistral.ai", "true", "upstreams.x.ask_for_usage = true, Mistral refuses"),
+        ("https://openrouter.ai/api", "true", "upstreams.x.ask_for_usage = true, OpenRouter tells"),
+        ("http://127.0.0.1", "\"yes\"", "upstreams.x.ask_for_usage = \"yes\", a string is not a yes or no"),
+    ] {
+        let found = faults(&with(url, ask), &[]);
+        assert!(found.len() == 1 && found[0].starts_with("proxy.toml:3: ") && found[0].contains(part), "{found:?}");
+    }
+    load(&with("https://api.mistral.ai", "false"), &[]);
+}
+
+#[test]
 fn a_missing_upstream_is_told_unless_it_may_only_be_misspelt() {
     let missing = "settings: no upstream, there is nowhere to send requests, run limpid --upstream http://127.0.0.1:8000, \
                    or write [upstreams.default] with a url";

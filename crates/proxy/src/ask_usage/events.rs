@@ -27,7 +27,7 @@ const MOVED: [&str; 2] = ["system_fingerprint", "timings"];
 
 /// See the module. Sans I/O; any bytes, cut anywhere, give the same.
 #[derive(Debug)]
-pub struct UsageRemover {
+pub(crate) struct UsageRemover {
     limit: usize,
     lines: Lines,
     /// Nothing of the stream was passed on: a byte order mark may lead.
@@ -44,7 +44,7 @@ pub struct UsageRemover {
 
 impl UsageRemover {
     /// Events of more than `limit` bytes pass unedited.
-    pub fn new(limit: usize) -> UsageRemover {
+    pub(crate) fn new(limit: usize) -> UsageRemover {
         UsageRemover {
             limit,
             lines: Lines::default(),
@@ -57,7 +57,7 @@ impl UsageRemover {
     }
 
     /// Takes the next bytes of the upstream's body; gives what the client gets now, which may be nothing.
-    pub fn feed(&mut self, read: Bytes) -> Bytes {
+    pub(crate) fn feed(&mut self, read: Bytes) -> Bytes {
         let mut ends = std::mem::take(&mut self.ends);
         ends.clear();
         self.lines.ends(&read, &mut ends);
@@ -82,7 +82,7 @@ impl UsageRemover {
     }
 
     /// The body is over: what is left, which is an event without its blank line.
-    pub fn finish(&mut self) -> Bytes {
+    pub(crate) fn finish(&mut self) -> Bytes {
         let data = self.broke_off();
         let mut kept = Kept::default();
         self.unit(&data, 0..data.len(), &mut kept);
@@ -90,12 +90,12 @@ impl UsageRemover {
     }
 
     /// The body broke off: what is left, as it came.
-    pub fn broke_off(&mut self) -> Bytes {
+    pub(crate) fn broke_off(&mut self) -> Bytes {
         std::mem::take(&mut self.held).freeze()
     }
 
     /// Whether all that came was passed on or taken out.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 

@@ -22,8 +22,8 @@ use hyper::body::Body;
 use limpid_core::{Endpoint, RelayFailure, UsageAsked};
 
 pub(crate) use edited::Edited;
-pub use events::UsageRemover;
-pub use request::{Plan as UsagePlan, plan as plan_usage};
+use events::UsageRemover;
+use request::{Plan, plan};
 
 use crate::request_body::{RequestBody, RequestTap, Whole};
 
@@ -55,11 +55,11 @@ pub(crate) async fn ask(
 }
 
 fn put_in(request: &mut Request<RequestBody>, body: &Bytes) -> Option<UsageAsked> {
-    let (cut, insert) = match plan_usage(body) {
-        UsagePlan::Ask { cut, insert } => (cut, insert),
-        UsagePlan::Nothing => return None,
-        UsagePlan::NotJson => return Some(UsageAsked::NotJson),
-        UsagePlan::Unclear => return Some(UsageAsked::Unclear),
+    let (cut, insert) = match plan(body) {
+        Plan::Ask { cut, insert } => (cut, insert),
+        Plan::Nothing => return None,
+        Plan::NotJson => return Some(UsageAsked::NotJson),
+        Plan::Unclear => return Some(UsageAsked::Unclear),
     };
     let parts = [body.slice(..cut.start), Bytes::from_static(insert.as_bytes()), body.slice(cut.end..)];
     if let Some(length) = request.headers_mut().get_mut(CONTENT_LENGTH) {

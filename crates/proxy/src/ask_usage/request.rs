@@ -15,7 +15,7 @@ const ONLY_OPTION: &str = "\"include_usage\":true";
 
 /// What to do with a request's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub(crate) enum Plan {
     /// The bytes at `cut` give way to `insert`; then it asks.
     Ask {
         /// Where; empty where nothing gives way.
@@ -45,7 +45,7 @@ struct Found {
 }
 
 /// Finds out how a chat or completions request can ask for its usage.
-pub fn plan(body: &[u8]) -> Plan {
+pub(crate) fn plan(body: &[u8]) -> Plan {
     let mut found = Found::default();
     let seen = members(body, |name, at| {
         found.end = at.end;
