@@ -128,6 +128,18 @@ impl Compiled {
                 .is_some_and(|cores| cores + self.sum(&self.signs, text).unwrap_or(0) >= ENOUGH)
     }
 
+    /// Whether the gate is open.
+    #[cfg(test)]
+    pub(super) fn passes(&self, text: &Text<'_>) -> bool {
+        self.gate.is_match(text.all)
+    }
+
+    /// Whether a core is met.
+    #[cfg(test)]
+    pub(super) fn has_core(&self, text: &Text<'_>) -> bool {
+        self.sum(&self.cores, text).is_some()
+    }
+
     /// The sum of all rules that these words meet, and their names.
     pub(super) fn read(&self, text: &Text<'_>) -> (i32, Vec<&'static str>) {
         let all = self.cores.iter().chain(&self.signs);

@@ -10,6 +10,8 @@ mod language;
 mod others;
 mod own;
 mod structural;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 

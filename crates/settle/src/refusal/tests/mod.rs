@@ -1,0 +1,259 @@
+mod sentences;
+
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
+use limpid_core::{
+    ByteCounts, Caller, Ending, Endpoint, ExchangeId, FinishReason, Observation, Opening, RefusalKind, RefusalSignal,
+    RequestFacts, Timeline,
+};
+use proptest::prelude::*;
+use sentences::{ABROAD, KNOWN_MISTAKES, REFUSALS, REPLIES};
+
+use super::english::ENGLISH;
+use super::others::{FRENCH, GERMAN, SPANISH};
+use super::*;
+use crate::testing::evidence;
+use crate::{Settler, Unsettled};
+
+fn opening(text: &str) -> Opening {
+    let mut opening = Opening::default();
+    opening.push_str(text);
+    opening
+}
+
+fn saying(text: &str) -> Observation {
+    Observation { opening: opening(text), ..Observation::default() }
+}
+
+fn told(rules: &TextRules, seen: &Observation) -> (Verdict, Option<&'static str>, Option<RefusalKind>) {
+    let refusal = settle(rules, &evidence(seen));
+    (refusal.verdict, refusal.source, refusal.kind)
+}
+
+const SUSPECTED: (Verdict, Option<&str>, Option<RefusalKind>) =
+    (Verdict::Suspected, Some("text"), Some(RefusalKind::Model));
+const NONE: (Verdict, Option<&str>, Option<RefusalKind>) = (Verdict::None, None, None);
+
+#[test]
+fn every_rule_compiles() {
+    for language in [ENGLISH, GERMAN, FRENCH, SPANISH] {
+        let compiled = language.compile();
+        assert!(compiled.is_ok(), "{}: {}", language.name, compiled.unwrap_err());
+    }
+}
+
+#[test]
+fn sentences_are_judged_as_they_stand() {
+    let rules = TextRules::builtin();
+    let wrong = |texts: &[&str], refused: bool| -> Vec<String> {
+        let wrong = texts.iter().filter(|text| rules.suspects(text) != refused);
+        wrong.map(|text| format!("{text:?} {:?}", TextRules::read(text))).collect()
+    };
+    assert_eq!(wrong(REFUSALS, true), Vec::<String>::new(), "refusals that are not seen");
+    assert_eq!(wrong(ABROAD, true), Vec::<String>::new(), "refusals in other languages that are not seen");
+    assert_eq!(wrong(REPLIES, false), Vec::<String>::new(), "replies taken for a refusal");
+    // One that comes right goes up into the lists.
+    let (missed, alarms) = KNOWN_MISTAKES;
+    assert_eq!(wrong(missed, false), Vec::<String>::new());
+    assert_eq!(wrong(alarms, true), Vec::<String>::new());
+}
+
+#[test]
+fn a_refusal_is_seen_in_any_spelling() {
+    let rules = TextRules::builtin();
+    for text in [
+        "I'M SORRY, BUT I CAN'T HELP WITH THAT.",
+        "I’m sorry, but I can’t help with that.",
+        "**I'm sorry**, but I *can not* help\n\twith that",
+        "\n\n# I'm sorry\n\nI can`t help with that.",
+        &format!("I'm sorry, but I can't help with that. {}", "However, here is a poem. ".repeat(100)),
+    ] {
+        assert_eq!(told(&rules, &saying(text)), SUSPECTED, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_prose_of_the_model_is_not_judged() {
+    let rules = TextRules::builtin();
+    for text in [
+        "",
+        "   ",
+        r#"{"answer": "I'm sorry, but I can't help with that."}"#,
+        r#"["I can't help with that."]"#,
+        "```json\n{\"error\": \"I can't help with that.\"}\n```",
+        "<p>I can't help with that.</p>",
+        "| I can't help with that. |",
+        "\u{201c}I can't help with that,\u{201d} said the robot.",
+    ] {
+        assert_eq!(told(&rules, &saying(text)), NONE, "{text}");
+    }
+}
+
+#[test]
+fn structure_goes_first_and_a_call_of_a_tool_is_service() {
+    let rules = TextRules::builtin();
+    let refusal = "I'm sorry, but I can't help with that.";
+    let signal = RefusalSignal { source: "stop_reason", kind: RefusalKind::Model };
+    let certain = Observation { refusal: Some(signal), ..saying(refusal) };
+    assert_eq!(told(&rules, &certain), (Verdict::Certain, Some("stop_reason"), Some(RefusalKind::Model)));
+    let ended = |index, reason: &str| {
+        let finish_reasons = vec![FinishReason { index, reason: reason.into() }];
+        told(&rules, &Observation { finish_reasons, ..saying(refusal) })
+    };
+    assert_eq!(ended(0, "stop"), SUSPECTED);
+    assert_eq!(ended(0, "tool_calls"), NONE);
+    assert_eq!(ended(0, "tool_use"), NONE);
+    assert_eq!(ended(1, "tool_calls"), SUSPECTED, "another choice");
+    assert_eq!(told(&rules, &Observation::default()), NONE, "tool calls alone have no text");
+}
+
+#[test]
+fn settings_add_patterns_or_turn_it_off() {
+    let seen = saying("Our kitchen is\nclosed for that one.");
+    assert_eq!(told(&TextRules::builtin(), &seen), NONE);
+    let own = TextRules::with_patterns(&["kitchen is closed"]).unwrap();
+    assert_eq!(told(&own, &seen), SUSPECTED);
+    assert_eq!(told(&own, &saying(r#"{"say": "Kitchen is  closed"}"#)), SUSPECTED, "own patterns look into any text");
+    assert_eq!(told(&own, &saying("I can't help with that.")), SUSPECTED, "beside the built-in rules");
+    assert_eq!(told(&TextRules::OFF, &saying("I can't help with that.")), NONE);
+    assert_eq!(TextRules::with_patterns(&["a", "/(/"]).unwrap_err().index, 1);
+}
+
+#[test]
+fn a_reading_names_rules_and_no_words() {
+    let reading = TextRules::read("I'm sorry, but I can't help with Xyzzy.").unwrap();
+    assert!(reading.suspected && reading.language == "English" && reading.score >= 95);
+    assert!(reading.rules.contains(&"sorry") && reading.rules.contains(&"cannot_serve"));
+    assert!(!format!("{reading:?}").to_lowercase().contains("xyzzy"));
+}
+
+#[test]
+fn the_text_is_in_no_record_and_no_debug() {
+    const SECRET: &str = "I'm sorry, but I can't help with Xyzzy, Quux or Plugh.";
+    let unsettled = Unsettled {
+        id: ExchangeId::nil(),
+        started_at: SystemTime::UNIX_EPOCH,
+        endpoint: Endpoint::Chat,
+        method: "POST".into(),
+        path: "/v1/chat/completions".into(),
+        status: Some(200),
+        answered_by_limpid: false,
+        upstream: None,
+        caller: Caller::default(),
+        request: RequestFacts::default(),
+        trace_id: 1,
+        span_id: 2,
+        attempts: 1,
+        bytes: ByteCounts::default(),
+        timeline: Timeline::default(),
+        ending: Ending::End,
+        failure: None,
+        labelled_stream: false,
+        answered: true,
+        rate_limits: None,
+        unestimated: None,
+        observation: saying(SECRET),
+    };
+    let before = [format!("{unsettled:?}"), format!("{:?}", evidence(&unsettled.observation))];
+    let settler = Settler::embedded();
+    let record = settler.record(unsettled);
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!(json["refusal"], serde_json::json!({"verdict": "suspected", "source": "text", "kind": "model"}));
+    for shown in before.into_iter().chain([format!("{record:?}"), json.to_string(), format!("{settler:?}")]) {
+        for word in SECRET.split([' ', ',', '.']).filter(|w| w.len() > 3) {
+            assert!(!shown.contains(word), "{word} in {shown}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_has_a_verdict(text in "(?s).{0,400}") {
+        let rules = TextRules::builtin();
+        prop_assert_eq!(rules.suspects(&text), rules.suspects(&text));
+    }
+
+    /// The gate before the rules keeps nothing out that they would see.
+    #[test]
+    fn the_gate_lets_every_core_through(words in prop::collection::vec(prop::sample::select(VOCABULARY), 1..14)) {
+        let text = words.join(" ");
+        let words = words::of(&text);
+        let text = language::Text::new(&words);
+        for compiled in COMPILED.iter() {
+            prop_assert!(compiled.passes(&text) || !compiled.has_core(&text), "{}: {}", compiled.name, words);
+        }
+    }
+}
+
+static COMPILED: LazyLock<Vec<language::Compiled>> =
+    LazyLock::new(|| [ENGLISH, GERMAN, FRENCH, SPANISH].iter().filter_map(|l| l.compile().ok()).collect());
+
+/// Words of which the rules are made.
+const VOCABULARY: &[&str] = &[
+    "I",
+    "am",
+    "can",
+    "cannot",
+    "won't",
+    "unable",
+    "to",
+    "help",
+    "you",
+    "with",
+    "that",
+    "this",
+    "request",
+    "is",
+    "not",
+    "my",
+    "guidelines",
+    "against",
+    "violates",
+    "it",
+    "wrong",
+    "of",
+    "me",
+    "stop",
+    "here",
+    "must",
+    "remain",
+    "neutral",
+    "sorry",
+    "as",
+    "an",
+    "AI",
+    "something",
+    "decline",
+    "refuse",
+    "inappropriate",
+    "prevent",
+    "from",
+    "comfortable",
+    "strongly",
+    "advise",
+    "do",
+    "provide",
+    "be",
+    "respectful",
+    "within",
+    "by",
+    "outside",
+    "what",
+    "ich",
+    "kann",
+    "nicht",
+    "helfen",
+    "ablehnen",
+    "muss",
+    "je",
+    "ne",
+    "peux",
+    "pas",
+    "aider",
+    "no",
+    "puedo",
+    "ayudarte",
+    "debo",
+    "rechazar",
+];
