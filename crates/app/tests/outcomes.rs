@@ -233,7 +233,11 @@ fn tgi_ollama_gemini_openrouter_bedrock_and_what_stands_before_them() {
     check(
         "generate",
         &[
-            ("429", r#"{"error":"Model is overloaded","error_type":"overloaded"}"#, "overloaded/overloaded upstream later"),
+            (
+                "429",
+                r#"{"error":"Model is overloaded","error_type":"overloaded"}"#,
+                "overloaded/overloaded upstream later",
+            ),
             (
                 "422",
                 r#"{"error":"Input validation error: `inputs` must have less than 1024 tokens. Given: 2000","error_type":"validation"}"#,
@@ -329,8 +333,9 @@ fn tgi_ollama_gemini_openrouter_bedrock_and_what_stands_before_them() {
 #[test]
 fn a_200_that_failed_and_one_that_did_not() {
     let token = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
-    let finish =
-        |reason: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n");
+    let finish = |reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n")
+    };
     let error = |inner: &str| format!("{token}data: {{\"error\":{inner}}}\n\ndata: [DONE]\n\n");
     for (body, ending, want) in [
         (format!("{token}{}", finish("stop")), "end", "ok/stop - -"),
@@ -343,7 +348,11 @@ fn a_200_that_failed_and_one_that_did_not() {
             "end",
             "stream_error/engine_dead upstream later",
         ),
-        (error(r#"{"message":"x","type":"BadRequestError","code":400}"#), "end", "client_request/invalid_request client no"),
+        (
+            error(r#"{"message":"x","type":"BadRequestError","code":400}"#),
+            "end",
+            "client_request/invalid_request client no",
+        ),
         (error(r#"{"message":"x","code":502}"#), "end", "unavailable/bad_gateway upstream yes"),
         (error(r#"{"message":"x"}"#), "end", "stream_error/in_stream_error upstream yes"),
         (format!("{token}{}", finish("error")), "end", "stream_error/in_stream_error upstream yes"),
@@ -423,9 +432,27 @@ fn inspect_reads_every_kind_of_api() {
             [Some(4), Some(272)],
             "ok/ok - -",
         ),
-        ("rerank", "{\"model\":\"j\",\"usage\":{\"total_tokens\":8},\"results\":[]}", false, [Some(8), None], "ok/ok - -"),
-        ("embeddings", "{\"model\":\"e\",\"embeddings\":[[1]],\"prompt_eval_count\":8}", false, [Some(8), None], "ok/ok - -"),
-        ("moderations", "{\"id\":\"m\",\"model\":\"o\",\"results\":[{\"flagged\":true}]}", false, [None, None], "ok/ok - -"),
+        (
+            "rerank",
+            "{\"model\":\"j\",\"usage\":{\"total_tokens\":8},\"results\":[]}",
+            false,
+            [Some(8), None],
+            "ok/ok - -",
+        ),
+        (
+            "embeddings",
+            "{\"model\":\"e\",\"embeddings\":[[1]],\"prompt_eval_count\":8}",
+            false,
+            [Some(8), None],
+            "ok/ok - -",
+        ),
+        (
+            "moderations",
+            "{\"id\":\"m\",\"model\":\"o\",\"results\":[{\"flagged\":true}]}",
+            false,
+            [None, None],
+            "ok/ok - -",
+        ),
         ("tokenize", "{\"count\":3,\"tokens\":[1,2,3]}", false, [None, None], "ok/ok - -"),
     ] {
         let record = inspect(&["--endpoint", endpoint], body);

@@ -69,7 +69,7 @@ fn allocations(
 const SSE: &str = "text/event-stream";
 
 /// A server, its API and label, what comes before the deltas, and a delta.
-const CASES: [(&str, Endpoint, &str, &str, &str); 8] = [
+const CASES: [(&str, Endpoint, &str, &str, &str); 11] = [
     (
         "vLLM chat",
         Endpoint::Chat,
@@ -135,6 +135,24 @@ const CASES: [(&str, Endpoint, &str, &str, &str); 8] = [
         "{\"model\":\"m\",\"created_at\":\"2026-11-22T08:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\
              \"done\":false}\n",
     ),
+    (
+        "Gemini",
+        Endpoint::GenerateContent,
+        SSE,
+        "",
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\" Hi\"}],\"role\":\"model\"},\"index\":0}],\"usageMetadata\":\
+             {\"promptTokenCount\":4,\"candidatesTokenCount\":3,\"totalTokenCount\":7,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\
+             \"tokenCount\":4}]},\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n",
+    ),
+    (
+        "TGI",
+        Endpoint::Generate,
+        SSE,
+        "",
+        "data:{\"index\":1,\"token\":{\"id\":5,\"text\":\" Hi\",\"logprob\":-0.1,\"special\":false},\"generated_text\":null,\
+             \"details\":null}\n\n",
+    ),
+    ("transcription", Endpoint::Audio, SSE, "", "data: {\"type\":\"transcript.text.delta\",\"delta\":\" Hi\"}\n\n"),
 ];
 
 #[test]

@@ -90,7 +90,11 @@ mod tests {
             ("GET", "/generate", Endpoint::Other),
             ("POST", "/v1beta/models/gemini-2.5-flash:generateContent", Endpoint::GenerateContent),
             ("POST", "/v1beta/models/gemini-2.5-flash:streamGenerateContent", Endpoint::GenerateContent),
-            ("POST", "/v1/projects/p/locations/l/publishers/google/models/g:generateContent", Endpoint::GenerateContent),
+            (
+                "POST",
+                "/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+                Endpoint::GenerateContent,
+            ),
             ("POST", "/v1/projects/p/locations/l/publishers/anthropic/models/c:streamRawPredict", Endpoint::Messages),
             ("POST", "/v1/projects/p/locations/l/publishers/google/models/g:rawPredict", Endpoint::Other),
             ("POST", "/v1beta/models/e:batchEmbedContents", Endpoint::Embeddings),

@@ -13,6 +13,7 @@ use limpid_core::{ObserverFault, Source, Usage};
 use super::chat::Chat;
 use super::{error, usage};
 use crate::json::{self, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -46,6 +47,7 @@ impl Audio {
                 let mut output = Output::default();
                 output.add(event.delta.is_some_and(Raw::is_text), Output::TEXT);
                 seen.output(output);
+                seen.keep(0, Piece::Text, event.delta);
                 seen.says(event.delta);
             }
             "speech.audio.delta" => {
@@ -53,6 +55,7 @@ impl Audio {
                 let mut output = Output::default();
                 output.add(event.audio.is_some_and(Raw::is_text), Output::OTHER);
                 seen.output(output);
+                seen.generated_more_than_text();
             }
             "transcript.text.done" | "speech.audio.done" => {
                 seen.choice(0);

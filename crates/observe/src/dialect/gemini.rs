@@ -12,6 +12,7 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
 use crate::json::{self, Few, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 /// Reasons that mean a filter stopped it.
@@ -33,7 +34,8 @@ struct Chunk<'a> {
     #[serde(borrow)]
     candidates: Few<Candidate<'a>>,
     prompt_feedback: Leaf<'a>,
-    usage_metadata: Leaf<'a>,
+    /// On every chunk, so it is read with it.
+    usage_metadata: Option<Counts<'a>>,
     model_version: Leaf<'a>,
     response_id: Leaf<'a>,
     error: Leaf<'a>,
@@ -99,24 +101,23 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
     let chunk = json::parse::<Chunk<'_>>(text)?;
     seen.event();
     let chunk = chunk.unwrap_or_default();
-    let counts = chunk.counts();
     let mut output = Output::default();
     for candidate in chunk.candidates.iter() {
         let piece = candidate.output();
         output.add(piece.any, piece);
     }
     if output.any && seen.awaits_first_token() {
-        output.tokens = counts.as_ref().and_then(|c| count(c.candidates_token_count));
+        output.tokens = chunk.usage_metadata.as_ref().and_then(|c| count(c.candidates_token_count));
     }
     seen.output(output);
-    chunk.facts(text, named_error, counts.as_ref(), seen);
+    chunk.facts(text, named_error, seen);
     Ok(())
 }
 
 /// A reply that is not streamed.
 pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     if let Some(chunk) = json::parse::<Chunk<'_>>(text)? {
-        chunk.facts(text, false, chunk.counts().as_ref(), seen);
+        chunk.facts(text, false, seen);
     }
     Ok(())
 }
@@ -133,12 +134,8 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-impl<'a> Chunk<'a> {
-    fn counts(&self) -> Option<Counts<'a>> {
-        self.usage_metadata?.parse()
-    }
-
-    fn facts(&self, text: &str, named_error: bool, counts: Option<&Counts<'_>>, seen: &mut Seen) {
+impl Chunk<'_> {
+    fn facts(&self, text: &str, named_error: bool, seen: &mut Seen) {
         if !seen.has_model()
             && let Some(model) = self.model_version.and_then(Raw::string)
         {
@@ -158,7 +155,7 @@ impl<'a> Chunk<'a> {
             seen.finish(0, &reason);
             seen.refusal("block_reason", RefusalKind::Filter);
         }
-        if let Some(usage) = counts.and_then(Counts::usage) {
+        if let Some(usage) = self.usage_metadata.as_ref().and_then(Counts::usage) {
             seen.usage(usage);
         }
         if named_error || self.error.is_some_and(Raw::is_truthy) {
@@ -183,9 +180,13 @@ impl Candidate<'_> {
     fn facts(&self, seen: &mut Seen) {
         let index = count(self.index).and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
         seen.choice(index);
-        if index == 0 {
-            for part in self.content.iter().flat_map(|c| c.parts.iter()) {
-                if !part.thought.is_some_and(Raw::is_true) {
+        for part in self.content.iter().flat_map(|c| c.parts.iter()) {
+            if part.inline_data.is_some() || part.function_call.is_some() || part.executable_code.is_some() {
+                seen.generated_more_than_text();
+            }
+            if !part.thought.is_some_and(Raw::is_true) {
+                seen.keep(index, Piece::Text, part.text);
+                if index == 0 {
                     seen.says(part.text);
                 }
             }

@@ -12,6 +12,7 @@ use limpid_core::{ObserverFault, Source, Usage};
 
 use super::{error, ollama};
 use crate::json::{self, Few, Leaf, Raw};
+use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -87,6 +88,7 @@ impl Generate {
         seen.choice(0);
         seen.output(self.output(&line));
         if let Some(token) = line.token.as_ref().filter(|t| !t.is_special()) {
+            seen.keep(0, Piece::Text, token.text);
             seen.says(token.text);
         }
         if line.generated_text.is_some() {
@@ -126,6 +128,7 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
         return ollama::body(text, seen);
     }
     seen.choice(0);
+    seen.keep(0, Piece::Text, line.generated_text);
     seen.says(line.generated_text);
     line.facts(text, seen);
     Ok(())
@@ -174,6 +177,7 @@ impl Meta<'_> {
         let kind = self.finish_reason.and_then(|f| f.string().or_else(|| f.parse::<Finish<'_>>()?.kind?.string()));
         if let Some(reason) = kind {
             seen.finish(0, &reason);
+            seen.keep(0, Piece::Text, text);
             seen.says(text);
         }
         told(count(self.prompt_tokens), count(self.completion_tokens), count(self.cached_tokens), seen);

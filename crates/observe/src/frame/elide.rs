@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn what_is_short_passes_and_what_is_long_loses_its_rest() {
         let short = "data: {\"a\":\"x\\\"y\\\\\",\"b\":[1,\"\"]}\n\n: it's \"so\n\ndata: {\"c\":\"d\"}\n\n";
-        let long = |n: usize, tail: &str| format!("{short}data: {{\"b64\":\"{}{tail}\",\"usage\":1}}\n\n", "A".repeat(n));
+        let long =
+            |n: usize, tail: &str| format!("{short}data: {{\"b64\":\"{}{tail}\",\"usage\":1}}\n\n", "A".repeat(n));
         for piece in [1, 3, 1000, 1 << 20] {
             assert_eq!(kept(short, piece), short);
             assert_eq!(kept(&long(KEEP, ""), piece), long(KEEP, ""));

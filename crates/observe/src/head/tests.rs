@@ -17,7 +17,10 @@ fn ms(n: u64) -> Option<Duration> {
 fn a_head_without_limits_tells_none() {
     assert_eq!(read(200, &[("content-type", "application/json"), ("x-request-id", "r"), ("retry-after", "1")]), None);
     assert_eq!(read(429, &[("x-ratelimit-limit-requests", "many"), ("x-ratelimit-reset-tokens", "soon")]), None);
-    assert_eq!(read(429, &[("x-ratelimit-over-limit", "yes"), ("anthropic-ratelimit-unified-status", "allowed")]), None);
+    assert_eq!(
+        read(429, &[("x-ratelimit-over-limit", "yes"), ("anthropic-ratelimit-unified-status", "allowed")]),
+        None
+    );
 }
 
 #[test]
@@ -111,7 +114,8 @@ fn azures_minus_one_and_zero_are_not_known() {
 
 #[test]
 fn other_spellings_are_read() {
-    let told = read(200, &[("x-ratelimit-limit-req-minute", "300"), ("x-ratelimit-remaining-tokens-minute", "9")]).unwrap();
+    let told =
+        read(200, &[("x-ratelimit-limit-req-minute", "300"), ("x-ratelimit-remaining-tokens-minute", "9")]).unwrap();
     assert_eq!((told.requests.limit, told.tokens.remaining), (Some(300), Some(9)));
     // Cerebras: seconds with a fraction; OpenRouter: milliseconds since 1970; GitHub: seconds since 1970.
     let reset = |value: &str| read(200, &[("x-ratelimit-reset", value)]).and_then(|told| told.requests.reset);

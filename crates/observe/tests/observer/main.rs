@@ -11,6 +11,7 @@ mod ollama;
 mod opening;
 mod reply_text;
 mod responses;
+mod shapes;
 mod support;
 mod time;
 mod total;

@@ -114,7 +114,11 @@ fn an_image_larger_than_the_limit_leaves_its_usage() {
 fn scores_and_embeddings_have_input_alone() {
     for (endpoint, text, want) in [
         // Ollama 0.13, `/api/embed` and the older `/api/embeddings`.
-        (Endpoint::Embeddings, r#"{"model":"m","embeddings":[[0.1]],"total_duration":1,"prompt_eval_count":8}"#, Some(8)),
+        (
+            Endpoint::Embeddings,
+            r#"{"model":"m","embeddings":[[0.1]],"total_duration":1,"prompt_eval_count":8}"#,
+            Some(8),
+        ),
         (Endpoint::Embeddings, r#"{"embedding":[0.1,0.2]}"#, None),
         // Cohere v2 `/embed`; Text Embeddings Inference.
         (

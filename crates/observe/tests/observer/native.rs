@@ -86,13 +86,15 @@ fn gemini_filters_are_refusals() {
         let (refusal, _) = refused(&format!(r#"{{"candidates":[{{"finishReason":"{reason}","index":0}}]}}"#));
         assert_eq!(refusal, filter.then_some(("finish_reason", RefusalKind::Filter)), "{reason}");
     }
-    let ratings = r#"{"promptFeedback":{"safetyRatings":[{"category":"HARM_CATEGORY_HATE_SPEECH","probability":"NEGLIGIBLE"}]}}"#;
+    let ratings =
+        r#"{"promptFeedback":{"safetyRatings":[{"category":"HARM_CATEGORY_HATE_SPEECH","probability":"NEGLIGIBLE"}]}}"#;
     assert_eq!(refused(ratings), (None, None));
 }
 
 #[test]
 fn gemini_errors_come_in_a_stream_and_in_an_array() {
-    let error = r#"{"error":{"code":503,"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}"#;
+    let error =
+        r#"{"error":{"code":503,"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}"#;
     for seen in [
         stream(Endpoint::GenerateContent, &[GEMINI[0], error]),
         observe(Endpoint::GenerateContent, 200, JSON, &format!("[{},{error}]", GEMINI[0])),
@@ -137,7 +139,8 @@ fn tgi_streams_a_token_an_event() {
 
 #[test]
 fn tgi_tells_errors_in_a_stream_and_in_a_body() {
-    let token = r#"{"index":1,"token":{"id":5,"text":"a","logprob":0,"special":false},"generated_text":null,"details":null}"#;
+    let token =
+        r#"{"index":1,"token":{"id":5,"text":"a","logprob":0,"special":false},"generated_text":null,"details":null}"#;
     let error =
         r#"{"error":"Request failed during generation: Server error: CUDA out of memory","error_type":"generation"}"#;
     let plain = format!("data:{token}\n\ndata:{error}\n\n");

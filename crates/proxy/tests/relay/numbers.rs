@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use limpid_core::Clock;
+use limpid_core::{Clock, Fault, Retryable};
 use limpid_testkit::sim::{SimConfig, SimServer};
 use limpid_testkit::{RawServer, Step, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -176,4 +176,21 @@ async fn a_slow_upstream_is_charged_with_the_stall() {
     assert_eq!(record.timeline.ttft(), Some(Duration::ZERO));
     assert_eq!(record.tpot(), Some(HOUR));
     assert_eq!(record.timeline.total(), HOUR);
+}
+
+#[tokio::test]
+async fn a_head_that_tells_of_limits_is_in_the_record() {
+    const HEAD: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                        Retry-After: 20\r\nretry-after-ms: 1250\r\nX-RateLimit-Limit-Requests: 60\r\n\
+                        X-RateLimit-Remaining-Requests: 0\r\nx-ratelimit-reset-requests: 6m0s\r\n\r\n{}";
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(HEAD), Step::ReadToEnd]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let reply = rig.ask(&request("POST", CHAT, &[], b"{}")).await;
+    assert!(whole(&reply));
+    let record = rig.record().await;
+    let told = record.rate_limits.as_deref().unwrap();
+    assert_eq!(told.retry_after, Some(MS * 1250));
+    assert_eq!((told.requests.limit, told.requests.remaining), (Some(60), Some(0)));
+    assert_eq!(told.requests.reset, Some(Duration::from_secs(360)));
+    assert_eq!((record.outcome.fault, record.outcome.retryable), (Some(Fault::Client), Some(Retryable::Later)));
 }

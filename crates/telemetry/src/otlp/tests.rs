@@ -166,6 +166,34 @@ fn a_failed_span_has_an_error_and_the_unknown_is_left_out() {
 }
 
 #[test]
+fn a_failure_says_whose_fault_it_is_and_what_the_limits_were() {
+    let mut r = record();
+    r.outcome = Outcome {
+        fault: Some(limpid_core::Fault::Client),
+        retryable: Some(limpid_core::Retryable::Later),
+        ..Outcome::new(Category::RateLimit, "rate_limit_tokens", Ending::End)
+    };
+    let tokens = limpid_core::RateLimit { limit: Some(30_000), remaining: Some(0), reset: Some(Duration::from_millis(12)) };
+    r.rate_limits = Some(Box::new(limpid_core::RateLimits {
+        retry_after: Some(Duration::from_secs(2)),
+        tokens,
+        ..limpid_core::RateLimits::default()
+    }));
+    let all = attributes(&r);
+    for (name, value) in [
+        ("limpid.outcome.fault", "client"),
+        ("limpid.outcome.retryable", "later"),
+        ("limpid.retry_after", "2"),
+        ("limpid.rate_limit.tokens.limit", "30000"),
+        ("limpid.rate_limit.tokens.remaining", "0"),
+        ("limpid.rate_limit.tokens.reset", "0.012"),
+    ] {
+        assert!(all[name].contains(value), "{name} is {}", all[name]);
+    }
+    assert!(!all.keys().any(|name| name.starts_with("limpid.rate_limit.requests")), "{all:?}");
+}
+
+#[test]
 fn the_clients_decision_goes_before_the_ratio() {
     let mut r = record();
     assert!(is_sampled(&r, 0.0));
