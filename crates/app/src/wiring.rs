@@ -36,7 +36,7 @@ pub(crate) fn proxy(
             request_bytes: settings.observe.max_request_bytes,
         },
         keys: keys(settings),
-        settler: Settler::embedded(),
+        settler: Settler::embedded().with_texts(settings.refusals.rules()),
         sink,
         clock,
     })

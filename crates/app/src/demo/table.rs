@@ -58,8 +58,9 @@ pub(crate) fn outcomes(total: &Counts) -> String {
         let mark = if matches!(reason.category, Category::Ok | Category::Cancelled) { ' ' } else { '!' };
         let _ = writeln!(out, "{:>6} {mark} {:<15} {}", reason.count, reason.category.as_str(), reason.reason);
     }
-    let refused = total.refusals.certain;
+    let (refused, suspected) = (total.refusals.certain, total.refusals.suspected);
     let _ = writeln!(out, "{refused:>6}   refusals, which a count of errors does not show");
+    let _ = writeln!(out, "{suspected:>6}   replies that read like a refusal");
     out
 }
 

@@ -14,14 +14,14 @@ use super::keys::{self, Key};
 use super::reader::{Reader, Report, Resolved, table_of};
 use super::tree::{self, Item, Table};
 use super::upstreams::{self, Upstream};
-use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Server, Settings, Telemetry};
+use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server, Settings, Telemetry};
 
 /// The file that is read if none is named and it exists.
 pub const DEFAULT_FILE: &str = "proxy.toml";
 
 /// The sections, in the order of `proxy.toml`.
-const SECTIONS: [&str; 10] =
-    ["server", "admin", "upstreams", "keys", "observe", "record", "exchange_log", "telemetry", "insight", "log"];
+const SECTIONS: [&str; 11] =
+    ["server", "admin", "upstreams", "keys", "observe", "refusals", "record", "exchange_log", "telemetry", "insight", "log"];
 
 /// All that settings come from.
 #[derive(Debug, Clone, Default)]
@@ -139,6 +139,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
         upstreams,
         keys: sections.named("keys", report, |name, r| Key::read(name, env, r)),
         observe: Observe::read(sections.reader("observe", report)),
+        refusals: Refusals::read(sections.reader("refusals", report)),
         record: Record::read(sections.reader("record", report)),
         exchange_log: ExchangeLog::read(sections.reader("exchange_log", report)),
         telemetry: Telemetry::read(env, sections.reader("telemetry", report)),

@@ -16,6 +16,7 @@ mod log;
 mod observe;
 mod reader;
 mod record;
+mod refusals;
 mod server;
 mod telemetry;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use log::{Log, LogFormat, LogLevel};
 pub use observe::Observe;
 pub use reader::Resolved;
 pub use record::Record;
+pub use refusals::Refusals;
 pub use server::Server;
 pub use telemetry::{Attributes, Export, Protocol, Telemetry};
 pub use upstreams::{Upstream, UpstreamHttp2};
@@ -52,6 +54,8 @@ pub struct Settings {
     pub keys: Vec<Key>,
     /// `[observe]`.
     pub observe: Observe,
+    /// `[refusals]`.
+    pub refusals: Refusals,
     /// `[record]`.
     pub record: Record,
     /// `[exchange_log]`.
