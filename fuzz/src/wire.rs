@@ -78,6 +78,9 @@ fn plainly(mut bytes: &[u8]) -> Plain {
 
 struct NoHttp;
 
+/// A line, and what follows.
+type Line<'b> = (&'b [u8], &'b [u8]);
+
 /// What stands behind a chunked body; nothing where it does not end.
 fn behind_chunks(mut bytes: &[u8]) -> Result<&[u8], NoHttp> {
     loop {
@@ -112,7 +115,7 @@ fn behind_chunks(mut bytes: &[u8]) -> Result<&[u8], NoHttp> {
 }
 
 /// A line that ends with CRLF and has no other CR, and what follows; `None` if there is no more than its beginning.
-fn line(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, NoHttp> {
+fn line(bytes: &[u8]) -> Result<Option<Line<'_>>, NoHttp> {
     let Some(end) = bytes.iter().position(|b| *b == b'\r') else { return Ok(None) };
     match bytes.get(end + 1) {
         Some(b'\n') => Ok(Some((&bytes[..end], &bytes[end + 2..]))),

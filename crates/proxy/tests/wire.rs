@@ -103,7 +103,7 @@ fn message() -> impl Strategy<Value = Message> {
             let at = at.index(lines.len() + 1);
             lines.splice(at..at, framing);
             let end = if bare { "\n" } else { "\r\n" };
-            let head: String = lines.iter().map(|line| format!("{line}{end}")).collect();
+            let head = lines.iter().flat_map(|line| [line.as_str(), end]).collect::<String>();
             let before = if more { "\r\n\n" } else { "" };
             let mut raw = format!("{before}POST /Content-Length:3 HTTP/1.1{end}{head}{end}").into_bytes();
             match kind {

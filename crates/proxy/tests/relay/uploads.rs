@@ -177,7 +177,7 @@ async fn nor_does_one_in_chunks() {
     let mut client = rig.client().await;
     client.send(&request("POST", CHAT, &[("Transfer-Encoding", "chunked")], b"")).await.unwrap();
     client.send(&chunk(&early)).await.unwrap();
-    far.until(|got| got.iter().filter(|b| **b == b'A').count() >= 3 * MIB).await;
+    far.until(|got| got.len() > early.len()).await;
     client.send(&[chunk(&late), b"0\r\n\r\n".to_vec()].concat()).await.unwrap();
     far.until(|got| got.ends_with(b"0\r\n\r\n")).await;
     drop(client);
