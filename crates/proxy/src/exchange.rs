@@ -17,7 +17,9 @@ use limpid_core::{
 };
 use limpid_observe::{ResponseHead, ResponseObserver, rate_limits};
 use limpid_settle::Unsettled;
+use limpid_settle::tokens::Unestimated;
 
+use crate::estimator::Job;
 use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
 
@@ -50,6 +52,8 @@ struct Open {
     rate_limits: Option<Box<RateLimits>>,
     observer: Option<ResponseObserver>,
     observer_panicked: bool,
+    /// The request's text may be needed for an estimate.
+    keeps_request: bool,
     response_bytes: u64,
 }
 
@@ -58,6 +62,7 @@ impl Exchange {
     pub(crate) fn begin(shared: Arc<Shared>, arrival: Arrival, tap: Arc<RequestTap>) -> Exchange {
         let arrived = shared.clock.now();
         shared.sink.started(arrival.endpoint);
+        tap.keep(shared.estimator.as_ref().and_then(|e| e.text(arrival.endpoint)));
         Exchange(Some(Box::new(Open {
             id: shared.ids.exchange(shared.clock.wall(arrived)),
             timeline: Timeline { arrived, ..Timeline::default() },
@@ -73,6 +78,7 @@ impl Exchange {
             rate_limits: None,
             observer: None,
             observer_panicked: false,
+            keeps_request: true,
             response_bytes: 0,
         })))
     }
@@ -106,7 +112,13 @@ impl Exchange {
             let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
             open.rate_limits = rate_limits(status, pairs, || open.shared.clock.wall(now));
             let head = ResponseHead { endpoint: open.arrival.endpoint, status, content_type, content_encoding };
-            open.observer = Some(ResponseObserver::new(&head, open.shared.observe.limits));
+            let mut observer = ResponseObserver::new(&head, open.shared.observe.limits);
+            let estimator = open.shared.estimator.as_ref().filter(|_| (200..300).contains(&status));
+            match estimator.and_then(|e| e.text(open.arrival.endpoint)) {
+                Some(text) => observer.keep_text(text),
+                None => open.forget_request(),
+            }
+            open.observer = Some(observer);
         }
     }
 
@@ -140,6 +152,9 @@ impl Exchange {
             }
             observer.on_bytes(data, at);
         });
+        if open.keeps_request && open.input_is_told() {
+            open.forget_request();
+        }
     }
 
     /// What is seen of the client's bytes; `None` once it is over.
@@ -208,6 +223,17 @@ impl Open {
         }
     }
 
+    /// The reply has told the input tokens.
+    fn input_is_told(&self) -> bool {
+        let usage = self.observer.as_ref().and_then(|o| o.observation().usage.as_ref());
+        usage.is_some_and(|u| u.input_tokens.is_some())
+    }
+
+    fn forget_request(&mut self) {
+        self.keeps_request = false;
+        drop(self.tap.take_text());
+    }
+
     /// Settles at once, or aside if a large body is yet to be parsed: the last bytes must not wait for that.
     fn settle(mut self: Box<Self>, ending: Ending) {
         self.timeline.ended = self.shared.clock.now();
@@ -221,12 +247,22 @@ impl Open {
     fn settle_now(mut self, ending: Ending) {
         let ended = self.timeline.ended;
         self.observe(|observer| observer.finish(ended));
+        let reply = self.observer.as_mut().and_then(ResponseObserver::take_text);
+        let request = self.tap.take_text();
         let mut seen = self.observer.take().map(ResponseObserver::into_observation).unwrap_or_default();
         if self.observer_panicked {
             seen.fault = Some(ObserverFault::Panic);
         }
         let shared = Arc::clone(&self.shared);
-        shared.sink.finished(Box::new(shared.settler.record(self.unsettled(seen, ending))));
+        let mut exchange = self.unsettled(seen, ending);
+        if let Some(estimator) = shared.estimator.as_ref().filter(|_| exchange.lacks_tokens()) {
+            match estimator.submit(Job { exchange, request, reply }) {
+                Ok(()) => return,
+                Err(back) => exchange = back,
+            }
+            exchange.without_estimate(Unestimated::QueueFull);
+        }
+        shared.sink.finished(Box::new(shared.settler.record(exchange)));
     }
 
     fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {

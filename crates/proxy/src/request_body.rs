@@ -15,13 +15,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use limpid_core::{RequestFacts, UsageAsked};
+use limpid_core::{KeptText, RequestFacts, UsageAsked};
 use limpid_observe::RequestObserver;
 use tokio::time::Instant;
 
 /// What is seen of a request's body.
 pub(crate) struct RequestTap {
     observer: Option<Mutex<RequestObserver>>,
+    /// The body, while its tokens may have to be counted.
+    text: Mutex<Option<KeptText>>,
     bytes: AtomicU64,
     broken: AtomicBool,
     malformed: AtomicBool,
@@ -45,6 +47,7 @@ impl RequestTap {
     pub(crate) fn new(limit: Option<usize>) -> Arc<RequestTap> {
         Arc::new(RequestTap {
             observer: limit.map(|limit| Mutex::new(RequestObserver::new(limit))),
+            text: Mutex::new(None),
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
@@ -61,6 +64,19 @@ impl RequestTap {
         if let Some(observer) = &self.observer {
             observer.lock().unwrap_or_else(PoisonError::into_inner).feed(data);
         }
+        if let Some(text) = &mut *self.text.lock().unwrap_or_else(PoisonError::into_inner) {
+            text.push(data);
+        }
+    }
+
+    /// Keeps what comes of the body in `text`, from here on.
+    pub(crate) fn keep(&self, text: Option<KeptText>) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// What was kept; nothing is from here on.
+    pub(crate) fn take_text(&self) -> Option<KeptText> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the last bytes of the body went by; the begin, where none have.

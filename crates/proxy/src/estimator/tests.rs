@@ -11,7 +11,7 @@ use super::*;
 /// Hands records to the test, one at a time: the thread waits in `finished` until the test lets it go.
 struct Held {
     records: mpsc::Sender<Box<ExchangeRecord>>,
-    go: Mutex<mpsc::Receiver<()>>,
+    go: Mutex<Receiver<()>>,
 }
 
 impl ExchangeSink for Held {
@@ -61,7 +61,7 @@ fn estimates_come_from_one_thread_and_a_full_queue_gives_back() {
     let (records, got) = mpsc::channel();
     let (go, wait) = mpsc::channel();
     let sink = Arc::new(Held { records, go: Mutex::new(wait) });
-    let config = EstimateConfig { text_bytes: 100, budget_bytes: 1000, queue: 1 };
+    let config = EstimateConfig { text_bytes: 100, budget_bytes: 4000, queue: 2 };
     let estimator = Estimator::start(config, Settler::embedded(), sink).unwrap();
     let job = |reply: &[u8]| Job {
         exchange: exchange(),
@@ -70,7 +70,7 @@ fn estimates_come_from_one_thread_and_a_full_queue_gives_back() {
     };
     assert!(estimator.text(Endpoint::Models).is_none(), "of no use there");
 
-    // The thread takes the first and waits with it; one more fits.
+    // The thread takes the first and waits with it; two more fit, or one if it has not yet.
     assert!(estimator.submit(job(b"tiktoken is great!")).is_ok());
     let mut submitted = 1;
     let mut back = loop {
@@ -79,7 +79,7 @@ fn estimates_come_from_one_thread_and_a_full_queue_gives_back() {
             Err(back) => break back,
         }
     };
-    assert!(submitted <= 3);
+    assert!((2..=3).contains(&submitted));
     back.without_estimate(Unestimated::QueueFull);
     assert_eq!(back.unestimated, Some("queue_full"));
 
