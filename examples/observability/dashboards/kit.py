@@ -30,7 +30,7 @@ REQUESTS = CALLS + ',endpoint=~"$endpoint"'
 # client's own faults, what it cancelled, and refusals to serve (limits, quota, policy) are in neither.
 FAULTS = "overloaded|unavailable|upstream_error|network|timeout|stream_error|internal"
 SERVED = "ok|" + FAULTS
-GENERATING = "chat|completions|responses|messages|generate"
+GENERATING = "chat|completions|responses|messages|generate|generate_content"
 RATE = "$__rate_interval"
 
 

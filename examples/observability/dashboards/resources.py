@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit import CALLS, RATE, REQUESTS, Column, Query, board, course, grid, heat, number, quantile, rate, share
+from kit import CALLS, GENERATING, RATE, REQUESTS, Column, Query, board, course, grid, heat, number, quantile, rate, share
 
 MODEL = "gen_ai_request_model"
 ALL = "limpid_requests_total"
@@ -32,8 +32,8 @@ def tokens():
         number("Output", "Output tokens in the chosen time range, reasoning included.", "short", total(FLOW, kind("output")), w=6),
         number("Cached", "Share of the input tokens that were read from a prompt cache.", "percentunit",
                f'({rate(FLOW, kind("cached_input"))} or {rate(FLOW, kind("input"))} * 0) / {rate(FLOW, kind("input"))}', w=6, decimals=1),
-        number("Calls with a count", "Share of successful requests in the chosen time range for which the backend reported output tokens; the others are in no number of this dashboard.", "percentunit",
-               f'sum(increase({USAGE}_count{{{CALLS},gen_ai_token_type="output"}}[$__range])) / sum(increase({ALL}{{{CALLS},category="ok",endpoint=~"chat|completions|responses|messages|generate"}}[$__range]))', ((None, "orange"), (0.9, "green")), w=6, decimals=1),
+        number("Calls with a count", "Share of successful requests in the chosen time range whose output tokens the backend told; those of the others are estimates, or missing.", "percentunit",
+               f'sum(increase({USAGE}_count{{{CALLS},gen_ai_token_type="output"}}[$__range])) / sum(increase({ALL}{{{CALLS},category="ok",endpoint=~"{GENERATING}"}}[$__range]))', ((None, "orange"), (0.9, "green")), w=6, decimals=1),
         course("Flow", "Input and output tokens per second of all calls together.", PER_SECOND, Query(rate(FLOW, kind("input", "output"), "type"), "{{type}}")),
         course("Parts", "Tokens per second of the kinds that are parts of input or output: from and to a cache, reasoning, audio, image.", PER_SECOND, Query(rate(FLOW, CALLS + ',type!~"input|output"', "type"), "{{type}}")),
         course("Input by model", "Input tokens per second by model.", PER_SECOND, Query(rate(FLOW, kind("input"), MODEL), "{{gen_ai_request_model}}"), stacked=True),
@@ -46,7 +46,8 @@ def tokens():
         course("Prompt length", "Median and 95th percentile of a call's input tokens, by model; coarse, for the buckets are powers of four.", "short", Query(size(0.5, "input"), "{{gen_ai_request_model}} p50"), Query(size(0.95, "input"), "{{gen_ai_request_model}} p95")),
         course("Reply length", "Median and 95th percentile of a call's output tokens, by model; coarse, for the buckets are powers of four.", "short", Query(size(0.5, "output"), "{{gen_ai_request_model}} p50"), Query(size(0.95, "output"), "{{gen_ai_request_model}} p95")),
         course("Pace of a stream", "Output tokens per second of the median successful stream after its first token, by model.", PER_SECOND, Query(f"1 / {quantile(0.5, TPOT, MODEL)}", "{{gen_ai_request_model}}")),
-        course("Where the counts come from", "Tokens per second by the provenance of their count.", PER_SECOND, Query(rate(FLOW, kind("input", "output"), "source"), "{{source}}"), stacked=True),
+        course("Neither counted nor estimated", "Exchanges per second whose reply left token counts out that could not be estimated either, by the cause; they are in no number of tokens.", "reqps", Query(rate("limpid_unestimated_total", by="why"), "{{why}}"), stacked=True),
+        course("Where the counts come from", "Tokens per second by the provenance of their count: told by the backend, counted without doubt, or limpid's estimate.", PER_SECOND, Query(rate(FLOW, kind("input", "output"), "source"), "{{source}}"), stacked=True),
     )
 
 
@@ -57,7 +58,7 @@ def cost():
         number("Cost", "Price in US dollars of the tokens of the chosen time range.", "currencyUSD", total(COST), w=6),
         number("Per hour", "Price in US dollars at the pace of the last hour.", "currencyUSD", f"sum(increase({COST}{{{CALLS}}}[1h]))", w=6),
         number("A thousand requests", "Price in US dollars of a thousand requests of the chosen time range, failed and unpriced ones included.", "currencyUSD", f"1000 * {total(COST)} / {total(ALL)}", w=6),
-        number("Without a price", "Share of requests in the chosen time range whose tokens are known and whose price is not.", "percentunit", f"(sum(increase(limpid_unpriced_total{{{CALLS}}}[$__range])) or {total(ALL)} * 0) / {total(ALL)}", ((None, "green"), (0.01, "orange"))  , w=6, decimals=1),
+        number("Without a price", "Share of requests in the chosen time range whose tokens are known and whose price is not.", "percentunit", f"(sum(increase(limpid_unpriced_total{{{CALLS}}}[$__range])) or {total(ALL)} * 0) / {total(ALL)}", ((None, "green"), (0.01, "orange")), w=6, decimals=1),
         course("By model", "US dollars per hour by model, at the pace of each interval.", "currencyUSD", Query(hour(MODEL), "{{gen_ai_request_model}}"), stacked=True),
         course("By project", "US dollars per hour by project, at the pace of each interval.", "currencyUSD", Query(hour("project"), "{{project}}"), stacked=True),
         course("By key", "US dollars per hour by API key, at the pace of each interval.", "currencyUSD", Query(hour("key"), "{{key}}"), stacked=True),
@@ -65,7 +66,7 @@ def cost():
         course("A million output tokens", "US dollars, input included, for each million output tokens, by model: what a reply really costs.", "currencyUSD", Query(f'1e6 * {rate(COST, by=MODEL)} / {rate(FLOW, kind("output"), MODEL)}', "{{gen_ai_request_model}}")),
         course("Today and yesterday", "US dollars of the last hour, and of the hour that ended a day before.", "currencyUSD",
                Query(f"sum(increase({COST}{{{CALLS}}}[1h]))", "last hour"), Query(f"sum(increase({COST}{{{CALLS}}}[1h] offset 1d))", "a day before")),
-        course("Where the prices come from", "US dollars per hour by the source of the price: told by the provider, from the settings, or from limpid's table.", "currencyUSD", Query(hour("source"), "{{source}}"), stacked=True),
+        course("Where the prices come from", "US dollars per hour by what it rests on: the provider's word, the settings, limpid's table, or, whatever the prices, estimated tokens.", "currencyUSD", Query(hour("source"), "{{source}}"), stacked=True),
         course("Without a price", "Exchanges per second with known tokens and no price, by model and cause.", "reqps", Query(rate("limpid_unpriced_total", by=f"{MODEL}, why"), "{{gen_ai_request_model}} {{why}}"), stacked=True),
         grid("In this time range", "US dollars, input and output tokens of the chosen time range, by project and model.", {"project": "Project", MODEL: "Model"},
              Column("USD", f"sum by (project, {MODEL}) (increase({COST}{{{CALLS}}}[$__range]))", "currencyUSD"),
@@ -110,6 +111,7 @@ def itself():
         course("Exports lost", "Spans, metric exports and log lines per second that were lost, by what and why.", "short", Query(f"sum by (what, why) (rate(limpid_export_failed_total[{RATE}]))", "{{what}} {{why}}")),
         course("Replies not read to the end", "Responses per second that the observer stopped reading, by the cause; the relay went on.", "short", Query(f"sum by (why) (rate(limpid_observer_errors_total{{{CALLS}}}[{RATE}]))", "{{why}}")),
         course("Label overflow", "Times per second that a label's value was replaced by `other` because there were too many values, or label sets.", "short", Query(f"sum by (label) (rate(limpid_labels_overflow_total[{RATE}]))", "{{label}}")),
+        course("No requests", "Answers per second of 400, 414 or 431 to what is no HTTP request, or has too large a head; they are no exchanges and in no other number.", "reqps", Query(f"sum by (why) (rate(limpid_requests_unreadable_total[{RATE}]))", "{{why}}")),
         "Process",
         course("CPU", "Cores that the process uses: user and system time per second.", "short", Query(f"rate(process_cpu_seconds_total[{RATE}]){lost}", "{{instance}}")),
         course("Memory", "Physical memory of the process.", "bytes", Query(f"process_resident_memory_bytes{lost}", "{{instance}}")),
