@@ -186,7 +186,9 @@ impl Kept {
             [run] => data.slice(run.clone()),
             runs => {
                 let mut all = BytesMut::with_capacity(runs.iter().map(ExactSizeIterator::len).sum());
-                runs.iter().for_each(|run| all.extend_from_slice(data.get(run.clone()).unwrap_or_default()));
+                for run in runs {
+                    all.extend_from_slice(data.get(run.clone()).unwrap_or_default());
+                }
                 all.freeze()
             }
         }
@@ -203,7 +205,9 @@ impl Kept {
         let mut has = [false; MOVED.len()];
         let mut finished = false;
         let seen = members(json, |name, at| {
-            MOVED.iter().zip(&mut has).for_each(|(moved, has)| *has |= *moved == name);
+            for (moved, has) in MOVED.iter().zip(&mut has) {
+                *has |= *moved == name;
+            }
             finished |= name == "choices" && is_finished(json.get(at).unwrap_or_default());
         });
         let usage_json = data.get(usage.clone()).unwrap_or_default();

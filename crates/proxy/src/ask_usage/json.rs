@@ -1,7 +1,7 @@
 //! Where the members of a JSON object stand in its text, so that one can be cut out or put in without writing the rest
 //! anew.
 //!
-//! serde_json reads the text and so decides what JSON is; nothing is interpreted here. Values are skipped without
+//! `serde_json` reads the text and so decides what JSON is; nothing is interpreted here. Values are skipped without
 //! recursion, however deep they are.
 
 use std::borrow::Cow;

@@ -187,7 +187,7 @@ async fn a_chunked_request_stays_chunked_and_keeps_its_trailers() {
     assert_eq!(text(&sent), text(&[&edited[..], b"0\r\nx-t: 1\r\n\r\n"].concat()));
 
     // More than may be held: what was read ahead goes on as it came.
-    let long = [&parts[0], parts[1], &b"\"messages\":[                                      ]}"[..]].concat();
+    let long = [parts[0], parts[1], &b"\"messages\":[                                      ]}"[..]].concat();
     let reply = rig.ask(&[head.as_bytes(), &body(&[&long[..20], &long[20..]])].concat()).await;
     assert_eq!(text(&reply.body), text(USAGE));
     assert!(text(&server.requests()[1]).contains(&text(&chunk(&long[20..]))));
