@@ -98,11 +98,13 @@ Examples:
   limpid price gpt-4o-mini
   limpid price claude-sonnet-4-5 --provider anthropic \\
     --usage '{\"input_tokens\":1000,\"output_tokens\":200,\"cached_input_tokens\":60}'
+  limpid price llama-70b --config proxy.toml --upstream vllm-a
 
 The members of a usage are those of the exchange log: input_tokens (all of them,
 cached ones included), output_tokens, cached_input_tokens,
 cache_write_input_tokens, cache_write_1h_input_tokens, audio_input_tokens,
-image_input_tokens, reasoning_output_tokens, audio_output_tokens.")]
+image_input_tokens, reasoning_output_tokens, audio_output_tokens,
+audio_ms, web_searches.")]
     Price(PriceArgs),
 }
 
@@ -243,6 +245,12 @@ pub struct PriceArgs {
     /// The service tier that served it, such as flex, priority or batch.
     #[arg(long, value_name = "TIER")]
     pub tier: Option<String>,
+    /// Take the own prices and discounts of this settings file into account.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The upstream of that file which serves it, with its provider and discount; without it the only one, if there is one.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub upstream: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
             check::run(&args, env, colour).print()
         }
         Command::Inspect(args) => inspect_cmd::run(&args, &mut std::io::stdin(), SystemTime::now()).print(),
-        Command::Price(args) => price_cmd::run(&args, SystemTime::now()).print(),
+        Command::Price(args) => price_cmd::run(&args, env, SystemTime::now()).print(),
         Command::Sim(args) => sim_cmd::run(&args).print(),
         Command::Serve(args) => serve::command(&args, env),
         Command::Demo(args) => demo::command(&args, env),

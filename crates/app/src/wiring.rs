@@ -1,14 +1,18 @@
 //! Settings into what each room wants to know. One function a room; no decisions of its own.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use http::header::InvalidHeaderValue;
-use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
+use limpid_core::{Clock, Discount, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
-use limpid_proxy::{Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig, UpstreamKey};
+use limpid_proxy::{
+    EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig, UpstreamKey,
+};
 use limpid_route::KeyNames;
 use limpid_settle::Settler;
+use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
 use limpid_telemetry::{LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
 use crate::settings::{Export, LogFile, Protocol, Settings, Upstream, UpstreamHttp2};
@@ -24,6 +28,7 @@ pub(crate) fn proxy(
             header_timeout: settings.server.header_timeout,
             max_head_bytes: settings.server.max_head_bytes,
             drain_timeout: settings.server.drain_timeout,
+            worker_threads: Some(settings.server.worker_threads.unwrap_or_else(one_a_core)),
         },
         upstreams: settings.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
         observe: ObserveConfig {
@@ -36,10 +41,30 @@ pub(crate) fn proxy(
             request_bytes: settings.observe.max_request_bytes,
         },
         keys: keys(settings),
-        settler: Settler::embedded().with_texts(settings.refusals.rules()),
+        settler: Settler::new(prices(settings)).with_texts(settings.refusals.rules()),
+        estimates: estimates(settings),
         sink,
         clock,
     })
+}
+
+/// Where prices come from.
+pub(crate) fn prices(settings: &Settings) -> PriceBook {
+    let own = settings.prices.iter().map(|entry| {
+        let prices = entry.prices.iter().filter_map(|(unit, usd)| UnitPrice::flat(unit, *usd));
+        OwnPrice::new(&entry.name, prices)
+            .for_models(entry.models.iter().map(|m| &**m))
+            .for_upstreams(entry.upstreams.iter().cloned())
+            .for_tier(entry.tier.clone())
+    });
+    let discounts = settings.upstreams.iter().filter(|u| u.discount != Discount::NONE);
+    PriceBook::new(Catalogue::embedded())
+        .with_own(own)
+        .with_discounts(discounts.map(|u| (Arc::clone(&u.name), u.discount)))
+}
+
+fn one_a_core() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// A key that cannot be sent is an error: without it the client's own would go up.
@@ -66,6 +91,16 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
         ask_for_usage: u.ask_for_usage,
+    })
+}
+
+/// Token estimates; `None` where they are off.
+fn estimates(settings: &Settings) -> Option<EstimateConfig> {
+    let t = &settings.tokens;
+    t.estimate.then_some(EstimateConfig {
+        text_bytes: t.max_text_bytes,
+        budget_bytes: t.text_budget_bytes,
+        queue: 1024,
     })
 }
 

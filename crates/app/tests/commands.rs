@@ -21,7 +21,7 @@ fn run(args: &[&str], stdin: &[u8], env: &[(&str, &str)]) -> Output {
     match command(args).unwrap() {
         Command::Check(args) => check::run(&args, env, false),
         Command::Inspect(args) => inspect_cmd::run(&args, &mut { stdin }, at()),
-        Command::Price(args) => price_cmd::run(&args, at()),
+        Command::Price(args) => price_cmd::run(&args, env, at()),
         other => panic!("{other:?} does not end by itself"),
     }
 }
@@ -224,6 +224,33 @@ fn price_without_a_usage_shows_the_table() {
     let table = json(&run(&["price", "gpt-4o-mini", "--json"], b"", &[]));
     let prices = table["sets"][0]["prices"].as_array().unwrap();
     assert!(prices.iter().any(|p| p["name"] == "output" && p["usd_per_million"] == "0.6"), "{table}");
+}
+
+#[test]
+fn price_takes_the_settings_into_account() {
+    let settings = "[upstreams.gpu]\nurl = \"http://127.0.0.1:1\"\nprovider = \"vllm\"\nmodels = [\"llama*\"]\n\
+        [upstreams.openai]\nurl = \"https://api.openai.com\"\ndiscount = \"20%\"\n\
+        [prices.own]\nupstreams = [\"gpu\"]\ngpu_hour_usd = 2\ntokens_per_hour = 1000000\n";
+    let config = file("prices.toml", settings).display().to_string();
+    let usage = r#"{"input_tokens":1000000,"output_tokens":0}"#;
+    let priced = |model: &str, upstream: &str| {
+        let asked = ["price", model, "--config", &config, "--upstream", upstream, "--usage", usage];
+        (json(&run(&[&asked[..], &["--json"]].concat(), b"", &[])), run(&asked, b"", &[]).stdout)
+    };
+    let (own, bill) = priced("gpt-4o-mini", "gpu");
+    assert_eq!(
+        (&own["source"], &own["matched"], &own["usd"]),
+        (&"configured".into(), &"prices.own".into(), &"2".into())
+    );
+    assert!(bill.contains("by prices.own, configured") && bill.contains("2 USD / 1000000 tokens"), "{bill}");
+    let (listed, bill) = priced("gpt-4o-mini", "openai");
+    assert_eq!((&listed["usd"], &listed["discount"]), (&"0.12".into(), &"20%".into()));
+    assert!(bill.contains("1000000 × 0.12") && bill.contains(", less 20%"), "{bill}");
+    let table = run(&["price", "anything", "--config", &config, "--upstream", "gpu"], b"", &[]).stdout;
+    assert!(table.starts_with("prices.own, USD per million, from the settings"), "{table}");
+    let wrong = run(&["price", "m", "--config", &config, "--upstream", "gpus"], b"", &[]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.stderr.contains("it has gpu, openai"), "{}", wrong.stderr);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpid_core::Discount;
+
 use super::tree::{Item, Value};
 
 /// A value that a setting can have.
@@ -120,6 +122,23 @@ impl Kind for Duration {
             n if n % 1_000_000 == 0 => format!("\"{ms}ms\""),
             _ => format!("\"{}\"", humantime::format_duration(*self)),
         }
+    }
+}
+
+/// A share in percent, or as a number below 1.
+impl Kind for Discount {
+    const WRITE: &'static str = "write a share such as \"20%\" or 0.2";
+
+    fn read(item: &Item) -> Result<Discount, String> {
+        let share = super::prices::decimal(item)?;
+        // 1 and 20 could be meant either way.
+        let plain = share.ends_with('%') || share.contains('.') || share == "0";
+        let discount = Discount::parse(&share).filter(|_| plain);
+        discount.ok_or_else(|| "that is not a share from nothing to all".to_owned())
+    }
+
+    fn show(&self) -> String {
+        format!("\"{self}\"")
     }
 }
 

@@ -11,17 +11,31 @@ use std::sync::Arc;
 use super::env::{Env, NAMED, insert, lay_over};
 use super::faults::{Fault, Faults, Origin, nearest};
 use super::keys::{self, Key};
+use super::prices::{self, PriceEntry};
 use super::reader::{Reader, Report, Resolved, table_of};
 use super::tree::{self, Item, Table};
 use super::upstreams::{self, Upstream};
-use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server, Settings, Telemetry};
+use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server, Settings, Telemetry, Tokens};
 
 /// The file that is read if none is named and it exists.
 pub const DEFAULT_FILE: &str = "proxy.toml";
 
 /// The sections, in the order of `proxy.toml`.
-const SECTIONS: [&str; 11] =
-    ["server", "admin", "upstreams", "keys", "observe", "refusals", "record", "exchange_log", "telemetry", "insight", "log"];
+const SECTIONS: [&str; 13] = [
+    "server",
+    "admin",
+    "upstreams",
+    "keys",
+    "prices",
+    "observe",
+    "tokens",
+    "refusals",
+    "record",
+    "exchange_log",
+    "telemetry",
+    "insight",
+    "log",
+];
 
 /// All that settings come from.
 #[derive(Debug, Clone, Default)]
@@ -138,7 +152,9 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
         admin,
         upstreams,
         keys: sections.named("keys", report, |name, r| Key::read(name, env, r)),
+        prices: sections.named("prices", report, PriceEntry::read),
         observe: Observe::read(sections.reader("observe", report)),
+        tokens: Tokens::read(sections.reader("tokens", report)),
         refusals: Refusals::read(sections.reader("refusals", report)),
         record: Record::read(sections.reader("record", report)),
         exchange_log: ExchangeLog::read(sections.reader("exchange_log", report)),
@@ -155,6 +171,7 @@ fn check_together(settings: &Settings, report: &mut Report) {
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
     upstreams::refuse_twins(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
+    prices::check_together(&settings.prices, &settings.upstreams, &mut r);
     let (data, admin) = (settings.server.listen, settings.admin.listen);
     if settings.admin.enabled && data == admin && data.port() != 0 {
         let what = format!("server.listen and admin.listen = \"{data}\"");

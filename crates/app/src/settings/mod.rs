@@ -14,6 +14,7 @@ mod kinds;
 mod load;
 mod log;
 mod observe;
+mod prices;
 mod reader;
 mod record;
 mod refusals;
@@ -21,6 +22,7 @@ mod server;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tree;
 mod upstreams;
 
@@ -34,11 +36,13 @@ pub use kinds::Secret;
 pub use load::{DEFAULT_FILE, Flags, Loaded, Sources};
 pub use log::{Log, LogFormat, LogLevel};
 pub use observe::Observe;
+pub use prices::{Gpu, PriceEntry};
 pub use reader::Resolved;
 pub use record::Record;
 pub use refusals::Refusals;
 pub use server::Server;
 pub use telemetry::{Attributes, Export, Protocol, Telemetry};
+pub use tokens::Tokens;
 pub use upstreams::{Upstream, UpstreamHttp2};
 
 /// All settings, checked. Made by [`Sources::load`].
@@ -52,8 +56,12 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// `[keys.NAME]`, by name.
     pub keys: Vec<Key>,
+    /// `[prices.NAME]`, by name.
+    pub prices: Vec<PriceEntry>,
     /// `[observe]`.
     pub observe: Observe,
+    /// `[tokens]`.
+    pub tokens: Tokens,
     /// `[refusals]`.
     pub refusals: Refusals,
     /// `[record]`.

@@ -101,7 +101,7 @@ fn proxy_toml_is_valid_with_every_line_taken_in() {
     for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
         let name = format!("{}.{}", setting.section, setting.key);
         assert!(matches!(setting.origin, Origin::File { .. }), "{name} is not in the file");
-        if !EXAMPLES.contains(&setting.key) {
+        if !EXAMPLES.contains(&setting.key) && !setting.section.starts_with("prices.") {
             let real = default.resolved.iter().find(|r| r.section == setting.section && r.key == setting.key);
             assert_eq!(setting.value, real.unwrap().value, "{name}");
         }
@@ -122,7 +122,8 @@ fn proxy_toml_leaves_the_standard_variables_in_force() {
 
 fn is_setting(line: &str) -> bool {
     let key = line.split(" = ").next().unwrap();
-    line.starts_with("[keys.") || (line.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    let named = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    line.starts_with("[keys.") || line.starts_with("[prices.") || (line.contains(" = ") && key.bytes().all(named))
 }
 
 #[test]
@@ -439,4 +440,70 @@ fn http2_has_three_choices() {
     assert_eq!(load(ONE, &[]).settings.upstreams[0].http2, UpstreamHttp2::Auto);
     assert_eq!(load(&format!("{ONE}http2 = \"always\"\n"), &[]).settings.upstreams[0].http2, UpstreamHttp2::Always);
     assert!(faults(&format!("{ONE}http2 = true\n"), &[])[0].contains("http2"));
+}
+
+#[test]
+fn own_prices_are_read_without_a_float() {
+    let text = format!(
+        "{ONE}[prices.a]\nmodels = [\"m*\"]\ninput = 0.1\noutput = \"0.3000000000001\"\nrequest = \"0.005\"\naudio_minute = 0.006\n\
+         [prices.gpu]\nupstreams = [\"default\"]\ngpu_hour_usd = 2.5\ntokens_per_hour = 36_000_000\ncached_input = 0\n"
+    );
+    let loaded = load(&text, &[]);
+    let prices = |i: usize| -> Vec<(&str, String)> {
+        loaded.settings.prices[i].prices.iter().map(|(unit, usd)| (*unit, usd.to_string())).collect()
+    };
+    let text = |s: &str| s.to_owned();
+    assert_eq!(
+        prices(0),
+        [("input", text("0.1")), ("output", text("0.3")), ("request", text("5000")), ("audio_ms", text("0.1"))]
+    );
+    assert_eq!(
+        prices(1),
+        [("cached_input", text("0")), ("input", text("0.069444444444")), ("output", text("0.069444444444"))]
+    );
+    let how = loaded.resolved.iter().find(|r| r.section == "prices.gpu" && r.key == "tokens").unwrap();
+    assert_eq!(how.value.as_deref(), Some("2.5 USD / 36000000 tokens = 0.069444444444 USD per million"));
+    assert!(!loaded.resolved.iter().any(|r| r.section == "prices.a" && r.key == "gpu_hour_usd"), "not set, not shown");
+}
+
+#[test]
+fn each_bad_price_is_one_fault() {
+    for (entry, part) in [
+        ("input = \"1\"", "prices.x, it names neither models nor upstreams"),
+        ("models = [\"m\"]", "prices.x, it has no price, add input"),
+        ("models = [\"m\"]\ninput = -1", "prices.x.input = -1, that is not an amount"),
+        ("models = [\"m\"]\ninput = 0.1234567890123456", "only 15 digits of a bare number are exact"),
+        ("models = [\"m\"]\ninput = \"cheap\"", "prices.x.input = \"cheap\", that is not an amount"),
+        ("models = [\"m\"]\ncached_input = 1", "cached_input is a part of input, which has no price"),
+        ("models = [\"m\"]\nrequest = 19", "prices.x.request = 19, that is too much"),
+        ("models = [\"a*b\"]\ninput = 1", "a `*` stands only at the end"),
+        ("models = [\"m\"]\ninptu = 1\noutput = 1", "did you mean `input`?"),
+        ("upstreams = [\"nope\"]\ninput = 1", "there is no such upstream, name one of default"),
+        ("models = [\"m\"]\ngpu_hour_usd = 1", "gpu_hour_usd without a throughput"),
+        ("models = [\"m\"]\ntokens_per_hour = 1", "a throughput without gpu_hour_usd"),
+        ("models = [\"m\"]\ngpu_hour_usd = 1\ntokens_per_hour = 0", "no tokens at all have no price"),
+        (
+            "models = [\"m\"]\ngpu_hour_usd = 1\ntokens_per_hour = 1\noutput_tokens_per_hour = 1",
+            "counts input and output already",
+        ),
+        ("models = [\"m\"]\ngpu_hour_usd = 1\ntokens_per_hour = 1\ninput = 1", "gives a price of input too"),
+        ("models = [\"m\"]\ngpu_hour_usd = 1000\ntokens_per_hour = 1", "more than 18 million USD"),
+        ("models = [\"m\"]\ninput = 1\n[prices.y]\nmodels = [\"M\"]\ninput = 2", "both price the same"),
+    ] {
+        let found = faults(&format!("{ONE}[prices.x]\n{entry}\n"), &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(part), "{found:?}");
+    }
+}
+
+#[test]
+fn a_discount_is_a_share() {
+    let with = |discount: &str| format!("{ONE}discount = {discount}\n");
+    for (text, shown) in [("\"20%\"", "20%"), ("0.125", "12.5%"), ("0", "0%"), ("\"100%\"", "100%")] {
+        assert_eq!(load(&with(text), &[]).settings.upstreams[0].discount.to_string(), shown);
+    }
+    for text in ["20", "1", "1.5", "\"-5%\"", "\"120%\"", "true"] {
+        let found = faults(&with(text), &[]);
+        assert!(found.len() == 1 && found[0].contains("upstreams.default.discount"), "{found:?}");
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpid_core::Discount;
 use limpid_proxy::Authorities;
 use limpid_route::{Match, ModelPattern, Target, TargetError};
 
@@ -78,6 +79,9 @@ pub struct Upstream {
     /// (`stream_options.include_usage`), and the answer taken out again. Default `false`: it is the one case in which bytes of
     /// a body change.
     pub ask_for_usage: bool,
+    /// What is taken off the catalogue's prices of what it serves. Default `0%`. Own prices, and those that its replies
+    /// tell, stay as they are.
+    pub discount: Discount,
     /// Where the section stands.
     pub(super) at: Origin,
 }
@@ -138,6 +142,7 @@ impl Upstream {
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
+            discount: r.value("discount", Discount::NONE),
             at,
         };
         r.finish();
@@ -239,7 +244,7 @@ fn provider_of(host: &str) -> Option<&'static str> {
     })
 }
 
-fn good_name(name: &str) -> bool {
+pub(super) fn good_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     (1..=64).contains(&name.len()) && name.bytes().all(good)
 }
@@ -286,7 +291,7 @@ fn good_prefix(prefix: &Arc<str>) -> Checked {
     Err(Refused::new("that is not the beginning of a path", "write a path such as \"/openai\""))
 }
 
-fn good_models(models: &[Arc<str>]) -> Checked {
+pub(super) fn good_models(models: &[Arc<str>]) -> Checked {
     match models.iter().find(|m| m.strip_suffix('*').unwrap_or(m).contains('*')) {
         None => Ok(()),
         Some(_) => {
