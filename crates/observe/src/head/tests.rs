@@ -9,6 +9,7 @@ fn read(status: u16, fields: &[(&str, &str)]) -> Option<RateLimits> {
     rate_limits(status, fields.iter().map(|(n, v)| (*n, v.as_bytes())), now).map(|told| *told)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "reads as what is told")]
 fn ms(n: u64) -> Option<Duration> {
     Some(Duration::from_millis(n))
 }

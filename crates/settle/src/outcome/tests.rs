@@ -183,8 +183,14 @@ fn a_reply_without_a_finish_is_ok_where_none_is_due() {
     ] {
         assert_eq!(verdict(&Evidence { endpoint, ..evidence(&none) }), expected, "{endpoint}");
     }
-    let streamed = cut_stream();
-    assert_eq!(verdict(&Evidence { endpoint: Endpoint::Audio, ..evidence(&streamed) }), "ok/ok");
+    // Sound and images are streamed in ways of their own; what was understood and has no end is cut.
+    let unknown = Observation { streamed: true, ..seen() };
+    let ended = Observation { terminal: true, ..cut_stream() };
+    for endpoint in [Endpoint::Audio, Endpoint::Images] {
+        for (seen, expected) in [(&unknown, "ok/ok"), (&ended, "ok/ok"), (&cut_stream(), "stream_error/truncated")] {
+            assert_eq!(verdict(&Evidence { endpoint, ..evidence(seen) }), expected, "{endpoint}");
+        }
+    }
 }
 
 #[test]
