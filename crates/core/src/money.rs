@@ -135,7 +135,10 @@ mod tests {
             assert_eq!(Discount::parse(text), None, "{text}");
         }
         let fifth = Discount::parse("20%").unwrap();
-        assert_eq!((fifth.off(PicoUsd(10)), fifth.off(PicoUsd(3)), fifth.off(PicoUsd(0))), (PicoUsd(8), PicoUsd(2), PicoUsd(0)));
+        assert_eq!(
+            (fifth.off(PicoUsd(10)), fifth.off(PicoUsd(3)), fifth.off(PicoUsd(0))),
+            (PicoUsd(8), PicoUsd(2), PicoUsd(0))
+        );
         assert_eq!(Discount::parse("100%").unwrap().off(PicoUsd(u64::MAX)), PicoUsd(0));
         assert_eq!(Discount::NONE.off(PicoUsd(u64::MAX)), PicoUsd(u64::MAX));
     }

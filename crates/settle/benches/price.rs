@@ -3,6 +3,8 @@
 //! The budget of a known model is 1 µs end to end, from names and counts to a price with its parts: it is spent once an
 //! exchange, after the last byte. Each line is the median of batches, so that a busy machine shows less.
 
+#![expect(clippy::print_stdout, reason = "what a bench is for")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 

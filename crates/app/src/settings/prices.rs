@@ -139,15 +139,12 @@ impl PriceEntry {
             r.fault(self.at.clone(), format!("prices.{}.{unit}", self.name), why, "take one of them out");
             return;
         }
-        match gpu.per_million() {
-            Some([input, output]) => {
-                self.prices.extend([("input", input), ("output", output)]);
-                r.explain("tokens", gpu.show(), self.at.clone());
-            }
-            None => {
-                let why = "a million tokens would cost more than 18 million USD";
-                r.fault(self.at.clone(), format!("prices.{}", self.name), why, "mend gpu_hour_usd or the throughput");
-            }
+        if let Some([input, output]) = gpu.per_million() {
+            self.prices.extend([("input", input), ("output", output)]);
+            r.explain("tokens", gpu.show(), self.at.clone());
+        } else {
+            let why = "a million tokens would cost more than 18 million USD";
+            r.fault(self.at.clone(), format!("prices.{}", self.name), why, "mend gpu_hour_usd or the throughput");
         }
     }
 

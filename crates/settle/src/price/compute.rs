@@ -53,7 +53,7 @@ fn cost(units: u64, per_million: PicoUsd) -> Result<PicoUsd, Unpriced> {
 /// told and not billed.
 fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpriced> {
     let is_told = |u: &Unit| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0);
-    let priced = |unit: Unit| prices.iter().any(|p| p.unit == unit);
+    let has = |unit: Unit| prices.iter().any(|p| p.unit == unit);
     let told: Vec<Unit> = Unit::ALL.iter().copied().filter(is_told).collect();
     if told.is_empty() {
         return Err(Unpriced::NoUsage);
@@ -61,10 +61,10 @@ fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpri
     if prices.is_empty() {
         return Err(Unpriced::NoPrice);
     }
-    if told.iter().any(|u| !u.is_token() && !priced(*u)) {
+    if told.iter().any(|u| !u.is_token() && !has(*u)) {
         return Err(Unpriced::NoPrice);
     }
-    if priced(Unit::AudioMs) && !prices.iter().any(|p| p.unit.is_token()) {
+    if has(Unit::AudioMs) && !prices.iter().any(|p| p.unit.is_token()) {
         return if usage.audio_ms.is_some() { Ok(told) } else { Err(Unpriced::PartialUsage) };
     }
     for total in [Unit::Input, Unit::Output] {
