@@ -1,6 +1,7 @@
 //! Who asks, and what they ask for.
 
 use crate::UsageAsked;
+use crate::endpoint::named_enum;
 
 /// Who is asking. Every member is absent unless a request or the settings name it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Caller {
     pub request_id: Option<Box<str>>,
     /// The client's trace, from `traceparent`.
     pub trace: Option<TraceParent>,
+    /// The client's `tracestate`, at most 512 bytes; only beside `trace`.
+    pub trace_state: Option<Box<str>>,
 }
 
 /// A W3C trace context (Trace Context, level 1) as it came with the request.
@@ -47,6 +50,20 @@ impl ModelNames {
     /// The name for labels: what was requested, else what responded.
     pub fn name(&self) -> Option<&str> {
         self.requested.as_deref().or(self.responded.as_deref())
+    }
+}
+
+named_enum! {
+    /// What a request wants back: `gen_ai.output.type`.
+    OutputType {
+        /// Plain text.
+        Text = "text",
+        /// A JSON object, with or without a schema.
+        Json = "json",
+        /// An image.
+        Image = "image",
+        /// Speech.
+        Speech = "speech",
     }
 }
 
@@ -80,8 +97,16 @@ pub struct RequestFacts {
     pub service_tier: Option<Box<str>>,
     /// `reasoning_effort`, or `reasoning.effort`.
     pub reasoning_effort: Option<Box<str>>,
-    /// `conversation` or `previous_response_id`: the conversation's id, where it is a plain string.
+    /// `conversation`: the conversation's id, where it is a plain string.
     pub conversation_id: Option<Box<str>>,
+    /// `previous_response_id`. It names a reply, not a conversation: each call of a conversation has another one.
+    pub previous_response_id: Option<Box<str>>,
+    /// What is to come back, where the body says so (`response_format`, `text.format`, `format`).
+    pub output_type: Option<OutputType>,
+    /// `encoding_format`, or the strings of `encoding_format`, `embedding_types`; at most 8, each cut to 64 bytes.
+    pub encoding_formats: Vec<Box<str>>,
+    /// `dimensions` or `output_dimension` of embeddings.
+    pub dimensions: Option<u64>,
     /// What limpid made of an upstream's `ask_for_usage`. Absent where the setting is off, no stream of chat or completions
     /// is asked for, or the client says itself whether it wants its usage.
     pub usage_asked: Option<UsageAsked>,

@@ -27,7 +27,7 @@ mod testing;
 mod timeline;
 mod usage;
 
-pub use caller::{Caller, ModelNames, RequestFacts, TraceParent};
+pub use caller::{Caller, ModelNames, OutputType, RequestFacts, TraceParent};
 pub use clock::{Clock, Tick};
 pub use endpoint::Endpoint;
 pub use failure::RelayFailure;
@@ -41,5 +41,5 @@ pub use outcome::{Category, Ending, Fault, Outcome, Refusal, RefusalKind, Retrya
 pub use price::{Price, PricePart, PriceSource};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use record::{ByteCounts, ExchangeId, ExchangeRecord, UpstreamInfo};
-pub use timeline::Timeline;
+pub use timeline::{Timeline, Unsent};
 pub use usage::{InputTokensBand, Source, Usage, UsageAsked};

@@ -17,6 +17,8 @@ pub struct StreamMarks {
     pub first_content: Option<Tick>,
     /// The last event with generated output. Only for streams.
     pub last_token: Option<Tick>,
+    /// The first error that the body told. Only for streams.
+    pub error: Option<Tick>,
 }
 
 /// A choice's raw finish reason.
@@ -137,6 +139,8 @@ pub struct Observation {
     pub response_id: Option<Box<str>>,
     /// The tier that served it.
     pub service_tier: Option<Box<str>>,
+    /// The reply's `system_fingerprint`, cut to 64 bytes.
+    pub system_fingerprint: Option<Box<str>>,
     /// The highest choice index seen, plus one.
     pub choices_seen: u32,
     /// Finish reasons, at most 128, in order of the choice's index.

@@ -84,6 +84,8 @@ pub struct ExchangeRecord {
     pub response_id: Option<Box<str>>,
     /// The tier that served it.
     pub service_tier: Option<Box<str>>,
+    /// The reply's `system_fingerprint`: which configuration of the backend answered.
+    pub system_fingerprint: Option<Box<str>>,
     /// Raw finish reasons by choice.
     pub finish_reasons: Vec<FinishReason>,
     /// What the response's head tells of limits.

@@ -63,6 +63,8 @@ struct Line<'a> {
     finish_reasons: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_fingerprint: Option<&'a str>,
     /// Seconds, as in the field of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<f64>,
@@ -119,6 +121,7 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             response_id: r.response_id.as_deref(),
             finish_reasons: r.finish_reasons.iter().map(|f| &*f.reason).collect(),
             service_tier: r.service_tier.as_deref(),
+            system_fingerprint: r.system_fingerprint.as_deref(),
             retry_after: r.rate_limits.as_ref().and_then(|l| l.retry_after).map(seconds),
             rate_limits: r.rate_limits.as_deref().filter(|l| l.known().next().is_some()),
             usage: r.usage.as_ref(),
@@ -245,6 +248,7 @@ mod tests {
             first_token: Some(ms(20.3)),
             first_content: Some(ms(20.3)),
             last_token: Some(ms(1000.5)),
+            error: None,
         };
         ExchangeRecord {
             status: Some(200),

@@ -33,6 +33,7 @@ pub(crate) fn record() -> ExchangeRecord {
         reasoning_streamed: false,
         response_id: None,
         service_tier: None,
+        system_fingerprint: None,
         finish_reasons: Vec::new(),
         rate_limits: None,
         usage: None,

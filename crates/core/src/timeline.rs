@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use crate::{GapHistogram, Observation, StreamMarks, Tick};
 
+/// An attempt that came back unsent: the pooled connection had closed, and no byte of the request was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsent {
+    /// When it began.
+    pub began: Tick,
+    /// When it came back.
+    pub ended: Tick,
+}
+
 /// When what happened. Marks that did not happen are absent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
@@ -11,6 +20,8 @@ pub struct Timeline {
     pub arrived: Tick,
     /// A permit is granted; absent where nothing was asked for one.
     pub admitted: Option<Tick>,
+    /// The attempts before the winning one, in order; empty for nearly all exchanges, and at most a few.
+    pub unsent: Vec<Unsent>,
     /// The winning attempt's request starts upstream.
     pub sent: Option<Tick>,
     /// How long the winning attempt waited for its connection; absent for one from the pool.

@@ -5,15 +5,23 @@
 //! backends read: of a member that stands twice the last one counts. It is no validator; what is no JSON object (a
 //! compressed or multipart body) ends the scan at its first byte, and nothing is known.
 
-use limpid_core::RequestFacts;
+use limpid_core::{OutputType, RequestFacts};
 use memchr::memchr2;
 
 use crate::seen::cut;
+use names::Name;
+
+mod names;
 
 /// A member's name or text is kept up to here, in bytes.
 const KEEP_BYTES: usize = 2048;
 /// Names such as the model's, in bytes.
 const NAME_BYTES: usize = 256;
+/// Encoding formats, in bytes, and how many.
+const FORMAT_BYTES: usize = 64;
+const MOST_FORMATS: usize = 8;
+/// How deep a member may stand: `text.format.type`.
+const DEEPEST: usize = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,8 +32,8 @@ pub struct RequestObserver {
     depth: u32,
     /// A name is expected at this depth, not a value.
     name_next: bool,
-    /// The member's name at the top and in the object below it.
-    names: [Name; 2],
+    /// The member's name at the top and in the objects below it.
+    names: [Name; DEEPEST],
     /// The name or value that is being read, if it is worth keeping.
     kept: Vec<u8>,
     keep: bool,
@@ -47,29 +55,6 @@ enum State {
     Over,
 }
 
-/// The names that matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
-    Other,
-    Model,
-    Stream,
-    StreamOptions,
-    IncludeUsage,
-    MaxTokens,
-    N,
-    Temperature,
-    TopP,
-    TopK,
-    FrequencyPenalty,
-    PresencePenalty,
-    Seed,
-    ServiceTier,
-    ReasoningEffort,
-    Reasoning,
-    Effort,
-    Conversation,
-}
-
 impl RequestObserver {
     /// An observer that looks at no more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
@@ -78,7 +63,7 @@ impl RequestObserver {
             state: if limit == 0 { State::Over } else { State::Start(0) },
             depth: 0,
             name_next: false,
-            names: [Name::Other; 2],
+            names: [Name::Other; DEEPEST],
             kept: Vec::new(),
             keep: false,
             facts: RequestFacts::default(),
@@ -152,19 +137,9 @@ impl RequestObserver {
         match byte {
             b'"' => {
                 self.state = State::String;
-                self.keep = self.name_next && self.depth <= 2 && self.inside_known() || self.wanted();
+                self.keep = self.name_next && self.inside_known() || self.wanted();
             }
-            b'{' | b'[' => {
-                self.depth = self.depth.saturating_add(1);
-                // Names count in the object right below a member; never in an array.
-                self.name_next = byte == b'{' && self.depth == 2;
-                if self.depth == 2 {
-                    self.set_name(Name::Other);
-                }
-                if byte == b'[' && self.depth == 2 {
-                    self.names = [Name::Other; 2];
-                }
-            }
+            b'{' | b'[' => self.opens(byte == b'{'),
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
                 self.name_next = false;
@@ -172,7 +147,7 @@ impl RequestObserver {
                     self.state = State::Over;
                 }
             }
-            b',' => self.name_next = self.depth == 1 || self.depth == 2 && self.inside_known(),
+            b',' => self.name_next = self.inside_known(),
             b':' => self.name_next = false,
             b' ' | b'\t' | b'\r' | b'\n' => {}
             scalar => {
@@ -181,6 +156,21 @@ impl RequestObserver {
                 self.keep_bytes(&[scalar]);
             }
         }
+    }
+
+    /// An object or an array begins. Names count in an object right below a member that matters; never in an array, whose
+    /// strings count where it is a list of formats.
+    fn opens(&mut self, object: bool) {
+        match (self.name(), object) {
+            // Ollama: a schema.
+            (Name::Format, true) if self.depth == 1 => self.facts.output_type = Some(OutputType::Json),
+            (Name::EncodingFormats, false) if self.depth == 1 => self.facts.encoding_formats.clear(),
+            (Name::EncodingFormats, true) | (_, false) => self.set_name(Name::Other),
+            _ => {}
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.set_name(Name::Other);
+        self.name_next = object && self.inside_known();
     }
 
     fn in_string<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
@@ -194,8 +184,9 @@ impl RequestObserver {
             return behind;
         }
         self.state = State::Structure;
-        if self.name_next && self.depth <= 2 {
-            let name = if self.keep { Name::of(&unescape(&self.kept), self.depth) } else { Name::Other };
+        if self.name_next {
+            let above = self.path().split_last().map_or(&[][..], |(_, above)| above);
+            let name = if self.keep { Name::of(above, &unescape(&self.kept)) } else { Name::Other };
             self.set_name(name);
             self.drop_kept();
         } else {
@@ -204,26 +195,35 @@ impl RequestObserver {
         behind
     }
 
-    /// The top-level member holds an object that matters.
+    /// The names from the top down to where this is; empty where it is too deep.
+    fn path(&self) -> &[Name] {
+        let depth = usize::try_from(self.depth).unwrap_or(usize::MAX);
+        self.names.get(..depth).unwrap_or_default()
+    }
+
+    /// What is directly in here may be a member that matters.
     fn inside_known(&self) -> bool {
-        self.depth == 1 || matches!(self.names, [Name::StreamOptions | Name::Reasoning, _])
+        self.path().split_last().is_some_and(|(_, above)| names::holds_members(above))
     }
 
     /// The value that begins here is one of those that matter.
     fn wanted(&self) -> bool {
-        !self.name_next && self.name() != Name::Other
+        !self.name_next && self.name().has_value()
     }
 
     fn name(&self) -> Name {
-        match (self.depth, self.names) {
-            (1, [name, _]) | (2, [Name::StreamOptions | Name::Reasoning, name]) => name,
+        match self.path() {
+            [Name::EncodingFormats, _] => Name::EncodingFormats,
+            [above @ .., name] if names::holds_members(above) => *name,
             _ => Name::Other,
         }
     }
 
     fn set_name(&mut self, name: Name) {
-        let [top, below] = &mut self.names;
-        if self.depth == 1 { *top = name } else { *below = name }
+        let at = usize::try_from(self.depth).unwrap_or(usize::MAX).wrapping_sub(1);
+        if let Some(slot) = self.names.get_mut(at) {
+            *slot = name;
+        }
     }
 
     fn keep_bytes(&mut self, bytes: &[u8]) {
@@ -258,11 +258,33 @@ impl RequestObserver {
             Name::Model => &mut facts.model,
             Name::ServiceTier => &mut facts.service_tier,
             Name::ReasoningEffort => &mut facts.reasoning_effort,
-            Name::Effort if self.names.first() == Some(&Name::Reasoning) => &mut facts.reasoning_effort,
             Name::Conversation => &mut facts.conversation_id,
+            Name::PreviousResponse => &mut facts.previous_response_id,
+            Name::Format | Name::FormatType => {
+                return facts.output_type = output_type(text).or(facts.output_type);
+            }
+            Name::EncodingFormats => {
+                let formats = &mut facts.encoding_formats;
+                if self.depth == 1 {
+                    formats.clear();
+                }
+                if formats.len() < MOST_FORMATS && !text.is_empty() {
+                    formats.push(cut(text, FORMAT_BYTES));
+                }
+                return;
+            }
             _ => return,
         };
         *slot = (!text.is_empty()).then(|| cut(text, NAME_BYTES));
+    }
+}
+
+/// What a format by this name is; the names of OpenAI, Ollama and, as a media type, of Google.
+fn output_type(name: &str) -> Option<OutputType> {
+    match name {
+        "text" | "text/plain" => Some(OutputType::Text),
+        "json" | "json_object" | "json_schema" | "application/json" => Some(OutputType::Json),
+        _ => None,
     }
 }
 
@@ -284,32 +306,8 @@ fn facts_from_scalar(facts: &mut RequestFacts, name: Name, text: &str) {
         Name::FrequencyPenalty => facts.frequency_penalty = number(),
         Name::PresencePenalty => facts.presence_penalty = number(),
         Name::Seed => facts.seed = text.parse().ok(),
+        Name::Dimensions => facts.dimensions = text.parse().ok(),
         _ => {}
-    }
-}
-
-impl Name {
-    fn of(text: &str, depth: u32) -> Name {
-        match (depth, text) {
-            (1, "model") => Name::Model,
-            (1, "stream") => Name::Stream,
-            (1, "stream_options") => Name::StreamOptions,
-            (1, "max_tokens" | "max_completion_tokens" | "max_output_tokens") => Name::MaxTokens,
-            (1, "n") => Name::N,
-            (1, "temperature") => Name::Temperature,
-            (1, "top_p") => Name::TopP,
-            (1, "top_k") => Name::TopK,
-            (1, "frequency_penalty") => Name::FrequencyPenalty,
-            (1, "presence_penalty") => Name::PresencePenalty,
-            (1, "seed") => Name::Seed,
-            (1, "service_tier") => Name::ServiceTier,
-            (1, "reasoning_effort") => Name::ReasoningEffort,
-            (1, "reasoning") => Name::Reasoning,
-            (1, "conversation" | "previous_response_id") => Name::Conversation,
-            (2, "include_usage") => Name::IncludeUsage,
-            (2, "effort") => Name::Effort,
-            _ => Name::Other,
-        }
     }
 }
 

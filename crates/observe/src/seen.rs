@@ -160,6 +160,18 @@ impl Seen {
         }
     }
 
+    /// The fingerprint of the backend's configuration: the first that is not empty.
+    pub(crate) fn system_fingerprint(&mut self, fingerprint: &str) {
+        if self.observation.system_fingerprint.is_none() && !fingerprint.is_empty() {
+            self.observation.system_fingerprint = Some(cut(fingerprint, CODE_BYTES));
+        }
+    }
+
+    /// Whether it is known.
+    pub(crate) fn has_system_fingerprint(&self) -> bool {
+        self.observation.system_fingerprint.is_some()
+    }
+
     /// A choice of this index was seen.
     pub(crate) fn choice(&mut self, index: u32) {
         self.observation.choices_seen = self.observation.choices_seen.max(index.saturating_add(1));
@@ -244,7 +256,11 @@ impl Seen {
 
     /// An error: the first.
     pub(crate) fn error(&mut self, error: ReportedError) {
-        self.observation.error.get_or_insert(error);
+        let seen = &mut self.observation;
+        if seen.streamed {
+            seen.marks.error.get_or_insert(self.now);
+        }
+        seen.error.get_or_insert(error);
     }
 
     /// A sign of a refusal: the first.

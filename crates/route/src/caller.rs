@@ -21,6 +21,7 @@ pub const LIMPID_FIELDS: [HeaderName; 5] = [
 ];
 
 const MAX_FIELD: usize = 128;
+const MAX_TRACE_STATE: usize = 512;
 
 /// The configured keys, and the secret for the others.
 pub struct KeyNames {
@@ -61,6 +62,7 @@ impl KeyNames {
         let [project, user, template, session, priority] = &LIMPID_FIELDS;
         let key = key_of(fields);
         let named = key.and_then(|k| self.named.get(k));
+        let trace = trace_of(fields);
         Caller {
             key: named.map(|n| n.name.clone()).or_else(|| key.map(|k| self.hashed(k))),
             project: text(fields, project).or_else(|| named.and_then(|n| n.project.clone())),
@@ -69,7 +71,8 @@ impl KeyNames {
             session: text(fields, session),
             priority: text(fields, priority),
             request_id: text(fields, &HeaderName::from_static("x-request-id")),
-            trace: fields.get("traceparent").and_then(|v| traceparent(v.to_str().ok()?)),
+            trace,
+            trace_state: trace.and_then(|_| trace_state(fields)),
         }
     }
 
@@ -96,6 +99,32 @@ fn text(fields: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {
     let value = fields.get(name)?.to_str().ok()?;
     let end = value.len().min(MAX_FIELD);
     (end > 0).then(|| value[..end].into())
+}
+
+/// The client's trace. Two `traceparent` fields are none (Trace Context §3.2).
+fn trace_of(fields: &HeaderMap) -> Option<TraceParent> {
+    let mut all = fields.get_all("traceparent").iter();
+    match (all.next(), all.next()) {
+        (Some(only), None) => traceparent(only.to_str().ok()?),
+        _ => None,
+    }
+}
+
+/// Its `tracestate` fields, joined in their order (Trace Context §3.3). What is longer than the 512 bytes that everybody
+/// must take is left out whole: entries must not be cut.
+fn trace_state(fields: &HeaderMap) -> Option<Box<str>> {
+    let mut joined = String::new();
+    for value in fields.get_all("tracestate") {
+        let value = value.to_str().ok()?.trim();
+        if joined.len() + value.len() >= MAX_TRACE_STATE {
+            return None;
+        }
+        if !joined.is_empty() && !value.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(value);
+    }
+    (!joined.is_empty()).then(|| joined.into())
 }
 
 /// W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`; later versions may append fields.
@@ -147,6 +176,22 @@ mod tests {
         assert_eq!(a.key.as_deref().map(str::len), Some(10));
         assert_eq!(KeyNames::with_secret("a").identify(&f).key, a.key);
         assert_eq!(KeyNames::of_this_start().identify(&fields(&[])).key, None);
+    }
+
+    #[test]
+    fn a_trace_state_stands_beside_one_valid_traceparent_only() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let state = |list: &[(&'static str, &str)]| {
+            let caller = KeyNames::of_this_start().identify(&fields(list));
+            (caller.trace.is_some(), caller.trace_state.as_deref().map(str::to_owned))
+        };
+        assert_eq!(
+            state(&[("traceparent", parent), ("tracestate", "a=1"), ("tracestate", "b=2,c=3")]),
+            (true, Some("a=1,b=2,c=3".into()))
+        );
+        assert_eq!(state(&[("traceparent", parent), ("traceparent", parent), ("tracestate", "a=1")]), (false, None));
+        assert_eq!(state(&[("traceparent", "junk"), ("tracestate", "a=1")]), (false, None));
+        assert_eq!(state(&[("traceparent", parent), ("tracestate", &"x".repeat(600))]), (true, None));
     }
 
     #[test]

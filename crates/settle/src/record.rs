@@ -124,6 +124,7 @@ impl Unsettled {
             reasoning_streamed: seen.reasoning_streamed,
             response_id: seen.response_id,
             service_tier: seen.service_tier,
+            system_fingerprint: seen.system_fingerprint,
             finish_reasons: seen.finish_reasons,
             rate_limits: self.rate_limits,
             usage: settled.usage,

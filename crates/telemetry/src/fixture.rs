@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use limpid_core::{
     ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, FinishReason, GapHistogram, ModelNames,
-    ObserverFault, Outcome, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
+    ObserverFault, Outcome, OutputType, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
     StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, UsageAsked, Verdict,
 };
 
@@ -54,6 +54,7 @@ pub(crate) fn record() -> ExchangeRecord {
         reasoning_streamed: true,
         response_id: text("chatcmpl-1"),
         service_tier: text("default"),
+        system_fingerprint: text("fp_1"),
         finish_reasons: vec![
             FinishReason { index: 0, reason: "stop".into() },
             FinishReason { index: 1, reason: "length".into() },
@@ -83,6 +84,7 @@ fn caller() -> Caller {
         priority: text("low"),
         request_id: text("rid"),
         trace: Some(TraceParent { trace_id: TRACE_ID, span_id: 0x99, sampled: true }),
+        trace_state: text("vendor=1,other=a:b"),
     }
 }
 
@@ -102,6 +104,10 @@ fn request() -> RequestFacts {
         service_tier: text("flex"),
         reasoning_effort: text("high"),
         conversation_id: text("conv"),
+        previous_response_id: text("resp_0"),
+        output_type: Some(OutputType::Json),
+        encoding_formats: vec!["float".into()],
+        dimensions: Some(512),
         usage_asked: Some(UsageAsked::Asked),
     }
 }
@@ -114,6 +120,7 @@ fn timeline() -> Timeline {
     Timeline {
         arrived: ms(0),
         admitted: Some(ms(1)),
+        unsent: Vec::new(),
         sent: Some(ms(4)),
         connect: Some(Duration::from_millis(2)),
         headers: Some(ms(50)),
@@ -123,6 +130,7 @@ fn timeline() -> Timeline {
             first_token: Some(ms(100)),
             first_content: Some(ms(120)),
             last_token: Some(ms(200)),
+            error: None,
         },
         ended: ms(204),
         stall: Some(Duration::from_millis(50)),

@@ -163,6 +163,7 @@ impl Traffic {
                 first_token,
                 first_content: first_token,
                 last_token: tokens.map(|(ttft, generating)| arrived.plus(ms(ttft + generating))),
+                error: None,
             },
             ended,
             ..Timeline::default()
@@ -210,6 +211,7 @@ impl Traffic {
             reasoning_streamed: false,
             response_id: None,
             service_tier: None,
+            system_fingerprint: None,
             finish_reasons: Vec::new(),
             rate_limits: None,
             usage: Some(Usage { input_tokens: Some(input), ..Usage::empty(Source::Reported) }),

@@ -103,6 +103,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         reasoning_streamed: false,
         response_id: None,
         service_tier: None,
+        system_fingerprint: None,
         finish_reasons: Vec::new(),
         rate_limits: None,
         usage: Some(Usage { input_tokens: Some(1000), output_tokens: Some(11), ..Usage::empty(Source::Reported) }),

@@ -20,6 +20,7 @@ pub(super) struct Reply<'a> {
     pub(super) id: Leaf<'a>,
     pub(super) model: Leaf<'a>,
     pub(super) service_tier: Leaf<'a>,
+    pub(super) system_fingerprint: Leaf<'a>,
     pub(super) choices: Few<Choice<'a>>,
     pub(super) usage: Leaf<'a>,
     pub(super) error: Leaf<'a>,
@@ -129,6 +130,11 @@ impl Reply<'_> {
         }
         if let Some(tier) = self.service_tier.and_then(Raw::string) {
             seen.service_tier(&tier);
+        }
+        if !seen.has_system_fingerprint()
+            && let Some(fingerprint) = self.system_fingerprint.and_then(Raw::string)
+        {
+            seen.system_fingerprint(&fingerprint);
         }
         if self.prompt_filter_results.hit {
             seen.refusal("filter_result", RefusalKind::Filter);

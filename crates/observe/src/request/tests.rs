@@ -18,6 +18,7 @@ fn all_members_are_found_wherever_they_stand() {
         "stream_options":{"x":{"include_usage":false},"include_usage":true},"max_completion_tokens":128,"n":2,
         "temperature":0.5,"top_p":1,"top_k":40,"frequency_penalty":-0.5,"presence_penalty":1e-1,"seed":-7,
         "service_tier":"flex","reasoning":{"effort":"high","summary":null},"previous_response_id":"resp_1",
+        "conversation":"conv_1","response_format":{"type":"json_schema","json_schema":{"type":"text"}},
         "metadata":{"effort":"no"},"tools":[{"effort":"no"},["model"]],"model":"gpt-4o"}"#,
     );
     let want = RequestFacts {
@@ -34,10 +35,47 @@ fn all_members_are_found_wherever_they_stand() {
         seed: Some(-7),
         service_tier: Some("flex".into()),
         reasoning_effort: Some("high".into()),
-        conversation_id: Some("resp_1".into()),
-        usage_asked: None,
+        conversation_id: Some("conv_1".into()),
+        previous_response_id: Some("resp_1".into()),
+        output_type: Some(OutputType::Json),
+        ..RequestFacts::default()
     };
     assert_eq!(got, want);
+}
+
+#[test]
+fn the_parameters_of_other_apis_are_found_where_they_stand() {
+    let ollama = facts(
+        r#"{"model":"m","format":{"type":"object","properties":{"seed":{"type":"text"}}},"messages":[{"options":{"seed":9}}],
+        "options":{"num_predict":7,"seed":3,"stop":["x"],"top_k":20,"nested":{"seed":4}}}"#,
+    );
+    assert_eq!((ollama.max_tokens, ollama.seed, ollama.top_k), (Some(7), Some(3), Some(20.0)));
+    assert_eq!(ollama.output_type, Some(OutputType::Json));
+    let gemini = facts(
+        r#"{"contents":[{"parts":[{"text":"topK"}]}],"generationConfig":{"topP":0.5,"topK":40,"candidateCount":2,
+        "maxOutputTokens":64,"responseMimeType":"text/plain","stopSequences":["seed"]}}"#,
+    );
+    assert_eq!((gemini.top_p, gemini.top_k, gemini.choices), (Some(0.5), Some(40.0), Some(2)));
+    assert_eq!((gemini.max_tokens, gemini.output_type), (Some(64), Some(OutputType::Text)));
+    let tgi = facts(r#"{"inputs":"a","parameters":{"max_new_tokens":5,"temperature":0.1}}"#);
+    assert_eq!((tgi.max_tokens, tgi.temperature), (Some(5), Some(0.1)));
+}
+
+#[test]
+fn what_is_to_come_back() {
+    let of = |body: &str| facts(body).output_type;
+    assert_eq!(of(r#"{"text":{"verbosity":"low","format":{"name":"x","type":"json_schema"}}}"#), Some(OutputType::Json));
+    assert_eq!(of(r#"{"text":{"format":{"type":"text"},"type":"json"}}"#), Some(OutputType::Text));
+    assert_eq!(of(r#"{"format":"json"}"#), Some(OutputType::Json));
+    assert_eq!(of(r#"{"response_format":"b64_json"}"#), None);
+    assert_eq!(of(r#"{"text":"a prompt","type":"json","input":{"format":{"type":"json"}}}"#), None);
+    assert_eq!(of(r#"{"response_format":[{"type":"text"}],"text":{"format":["json"]}}"#), None);
+    let formats = |body: &str| facts(body).encoding_formats.join(",");
+    assert_eq!(formats(r#"{"encoding_format":"base64","dimensions":256}"#), "base64");
+    assert_eq!(formats(r#"{"embedding_types":["float",1,["x"],{"y":"z"},"int8"],"input":["a"]}"#), "float,int8");
+    assert_eq!(formats(r#"{"embedding_types":["float"],"encoding_format":"base64"}"#), "base64");
+    assert_eq!(formats(r#"{"encoding_format":{"x":"y"},"input":["a","b"]}"#), "");
+    assert_eq!(facts(r#"{"output_dimension":256}"#).dimensions, Some(256));
 }
 
 #[test]
