@@ -29,6 +29,7 @@ pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. Writes the listeners' addresses as JSON to
 /// `addresses_file` once they listen. A failure to start is one line.
 fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
+    allow_open_files();
     let runtime = runtime()?;
     runtime.block_on(async {
         let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
@@ -58,7 +59,21 @@ fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, S
 /// serves the admin listener.
 pub(crate) fn runtime() -> Result<Runtime, String> {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all().thread_name("limpid").build().map_err(|e| format!("cannot start the runtime: {e}"))
+    builder
+        .worker_threads(1)
+        .enable_all()
+        .thread_name("limpid")
+        .build()
+        .map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// Raises the soft limit on open files to the hard one. Each stream takes two descriptors, and the usual soft limit of 1,024
+/// is kept for programs that use `select(2)`.
+pub(crate) fn allow_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::info!(limit, streams = limit.saturating_sub(64) / 2, "open files; two a stream"),
+        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
+    }
 }
 
 fn write_addresses(file: &Path, process: &Process) -> Result<(), String> {

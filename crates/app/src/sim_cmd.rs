@@ -9,6 +9,7 @@ use crate::cli::{Output, SimArgs};
 
 /// Serves until it is told to stop.
 pub fn run(args: &SimArgs) -> Output {
+    crate::serve::allow_open_files();
     let config = match config(args) {
         Ok(config) => config,
         Err(e) => return Output::fault(format_args!("{} must be {}", e.member, e.expected)),

@@ -123,7 +123,12 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
         port: target.port(),
     };
     Ok(ProxyConfig {
-        server: ServerConfig { header_timeout: LONG, max_head_bytes: 64 << 10, drain_timeout: LONG },
+        server: ServerConfig {
+            header_timeout: LONG,
+            max_head_bytes: 64 << 10,
+            drain_timeout: LONG,
+            worker_threads: None,
+        },
         upstreams: vec![UpstreamConfig {
             info: Arc::new(info),
             target,
@@ -141,6 +146,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
         keys: KeyNames::of_this_start(),
         settler: Settler::embedded(),
+        estimates: None,
         sink,
         clock,
     })

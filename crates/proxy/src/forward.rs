@@ -49,7 +49,8 @@ pub(crate) async fn forward(
         let pooled = if resends == 0 { pool.reuse(need) } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => pool.fresh(need).await?,
+            // On the heap: it is large and rare, and would make the future of every request as large.
+            None => Box::pin(pool.fresh(need)).await?,
         };
         let sent = shared.clock.now();
         exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));

@@ -10,6 +10,7 @@
 
 mod http1;
 mod http2;
+mod small_reads;
 mod translate;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,8 +113,8 @@ impl Pool {
             self.chose_http1.store(!connection.http2, Ordering::Relaxed);
         }
         match (connection.http2, connection.io) {
-            (false, Io::Plain(io)) => self.http1.open(io).await.map(Some),
-            (false, Io::Tls(io)) => self.http1.open(*io).await.map(Some),
+            (false, Io::Plain(io)) => self.http1.open(io.into_inner()).await.map(Some),
+            (false, Io::Tls(io)) => self.http1.open(io.into_inner()).await.map(Some),
             (true, Io::Plain(io)) => self.http2.open(io, connection.origin).await.map(|()| None),
             (true, Io::Tls(io)) => self.http2.open(*io, connection.origin).await.map(|()| None),
         }

@@ -15,11 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, RelayFailure, Tick};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
+use super::small_reads::SmallReads;
 use super::{Keep, SendFailed};
 use crate::connect::chain;
 use crate::headers::MAX_FIELDS;
@@ -28,9 +30,8 @@ use crate::request_body::RequestBody;
 /// How long a connection rests after a reply whose length was not announced.
 const REST: Duration = Duration::from_millis(250);
 
-/// The most that is read ahead of a client that does not take it, bytes; also the largest head of a reply. hyper's own
-/// bound is 408 KiB, and each stream with a slow reader would hold as much. It grows to this only while reads fill it.
-const READ_AHEAD: usize = 16 * 1024;
+/// The largest head of a reply, bytes. How much of a body is read ahead is bounded by [`SmallReads`].
+const MAX_HEAD: usize = 64 * 1024;
 
 /// The connections that nobody uses.
 pub(super) struct Connections {
@@ -71,11 +72,11 @@ impl Connections {
     /// Begins to speak on a new connection.
     pub(super) async fn open<T>(self: &Arc<Connections>, io: T) -> Result<Loan, RelayFailure>
     where
-        T: Read + Write + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = Builder::new();
-        builder.preserve_header_case(true).max_headers(MAX_FIELDS).max_buf_size(READ_AHEAD);
-        let (sender, connection) = builder.handshake(io).await.map_err(|error| {
+        builder.preserve_header_case(true).max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
+        let (sender, connection) = builder.handshake(TokioIo::new(SmallReads::new(io))).await.map_err(|error| {
             tracing::warn!(error = chain(&error), "HTTP handshake failed");
             RelayFailure::Connect
         })?;
