@@ -1,6 +1,7 @@
 //! What each server's words come to: bodies as the servers write them, through observer and settlement, to category,
 //! reason, fault and whether to try again. `limpid inspect` is the way in, so it is what a user would get.
 
+#![expect(clippy::too_many_lines, reason = "a table a server")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail it by panicking")]
 
 use std::time::{Duration, SystemTime};

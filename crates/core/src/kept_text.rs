@@ -115,7 +115,7 @@ impl Drop for KeptText {
 
 impl fmt::Debug for KeptText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptText").field("bytes", &self.bytes.len()).field("gone", &self.gone).finish()
+        f.debug_struct("KeptText").field("bytes", &self.bytes.len()).field("gone", &self.gone).finish_non_exhaustive()
     }
 }
 

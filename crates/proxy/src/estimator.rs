@@ -64,10 +64,10 @@ impl Estimator {
     }
 
     /// Takes the exchange, or gives it back where the queue is full.
-    pub(crate) fn submit(&self, job: Job) -> Result<(), Unsettled> {
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Box<Unsettled>> {
         self.queue.try_send(job).map_err(|error| {
             let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
-            job.exchange
+            Box::new(job.exchange)
         })
     }
 }

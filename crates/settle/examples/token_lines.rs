@@ -20,16 +20,13 @@ fn main() -> std::io::Result<()> {
 fn answer(line: &str) -> Result<Value, &'static str> {
     let line: Value = serde_json::from_str(line).map_err(|_| "no JSON")?;
     let family = Family::of([line["model"].as_str().ok_or("no model")?]);
-    let estimate = match line["text"].as_str() {
+    let estimate = if let Some(text) = line["text"].as_str() {
         // The inside of a JSON string, as the observer keeps it.
-        Some(text) => {
-            let quoted = Value::from(text).to_string();
-            output(family, quoted.get(1..quoted.len() - 1).unwrap_or_default().as_bytes())
-        }
-        None => {
-            let endpoint = line["endpoint"].as_str().and_then(Endpoint::from_name).ok_or("no text and no endpoint")?;
-            input(family, endpoint, Ok(&line["body"]))
-        }
+        let quoted = Value::from(text).to_string();
+        output(family, quoted.get(1..quoted.len() - 1).unwrap_or_default().as_bytes())
+    } else {
+        let endpoint = line["endpoint"].as_str().and_then(Endpoint::from_name).ok_or("no text and no endpoint")?;
+        input(family, endpoint, Ok(&line["body"]))
     };
     Ok(match estimate {
         Ok(estimate) => json!({ "tokens": estimate.tokens, "method": estimate.method }),

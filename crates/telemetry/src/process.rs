@@ -103,7 +103,7 @@ impl Collector for ProcessCollector {
             e,
             "process_open_fds",
             "Open file descriptors.",
-            &None,
+            None,
             MetricType::Gauge,
             now.open_fds.map(ConstGauge::new),
         )?;
@@ -111,7 +111,7 @@ impl Collector for ProcessCollector {
             e,
             "process_max_fds",
             "The most file descriptors that may be open.",
-            &None,
+            None,
             MetricType::Gauge,
             now.max_fds.map(ConstGauge::new),
         )
@@ -122,12 +122,12 @@ fn show(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    unit: &Option<Unit>,
+    unit: Option<&Unit>,
     kind: MetricType,
     metric: Option<impl EncodeMetric>,
 ) -> Result<(), Error> {
     let Some(metric) = metric else { return Ok(()) };
-    metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
+    metric.encode(encoder.encode_descriptor(name, help, unit, kind)?)
 }
 
 #[cfg(test)]
