@@ -79,7 +79,7 @@ impl Collector for ProcessCollector {
             e,
             "process_cpu",
             "User and system time spent.",
-            &seconds,
+            seconds.as_ref(),
             MetricType::Counter,
             now.cpu_seconds.map(ConstCounter::new),
         )?;
@@ -87,7 +87,7 @@ impl Collector for ProcessCollector {
             e,
             "process_start_time",
             "When the process started, since the Unix epoch.",
-            &seconds,
+            seconds.as_ref(),
             MetricType::Gauge,
             now.start_seconds.map(ConstGauge::new),
         )?;
@@ -95,7 +95,7 @@ impl Collector for ProcessCollector {
             e,
             "process_resident_memory",
             "Physical memory in use.",
-            &bytes,
+            bytes.as_ref(),
             MetricType::Gauge,
             now.resident_bytes.map(ConstGauge::new),
         )?;
