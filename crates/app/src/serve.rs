@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use limpid_core::Clock;
 use limpid_telemetry::ShutdownReport;
@@ -42,6 +44,9 @@ fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, S
         }
         for u in &settings.upstreams {
             tracing::info!(upstream = &*u.name, provider = &*u.provider, url = u.url.origin(), "upstream");
+        }
+        if let Some(reopen) = process.reopen_log.clone() {
+            tokio::spawn(reopen_on_hangup(reopen));
         }
         shutdown_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
         tracing::info!(within = ?settings.server.drain_timeout, "draining; a second signal ends it at once");
@@ -98,6 +103,17 @@ pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
     }
 }
 
+/// At SIGHUP, has the exchange log's file opened again, as logrotate's `postrotate` expects. Without such a file the
+/// signal keeps its usual meaning, the end of the terminal.
+async fn reopen_on_hangup(reopen: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        reopen.store(true, Ordering::Release);
+        tracing::info!("SIGHUP: the exchange log is opened again before its next line");
+    }
+}
+
 fn tell(stopped: &Stopped) {
     let Stopped { drained, records_dropped, export } = stopped;
     if drained.broken_off > 0 {
@@ -107,7 +123,8 @@ fn tell(stopped: &Stopped) {
         tracing::warn!(records = records_dropped, "records were dropped because the queue was full");
     }
     if let Some(report) = export.filter(|report| *report != ShutdownReport::default()) {
-        tracing::warn!(spans = report.spans_lost, metrics = report.metrics_lost, "telemetry was lost at the end");
+        let ShutdownReport { spans_lost, log_records_lost, metrics_lost } = report;
+        tracing::warn!(spans_lost, log_records_lost, metrics_lost, "telemetry was lost at the end");
     }
     tracing::info!("stopped");
 }

@@ -2,20 +2,22 @@
 //!
 //! Lines are gathered and written when 64 KB have come together or the hand-over is idle, so a quiet proxy's log is up
 //! to date and a busy one writes in blocks. A write that fails costs its lines, which are counted; the log goes on,
-//! except when its reader closed the pipe. A reader that does not read holds up the hand-over thread, whose queue then
-//! drops and counts; the relay goes on.
+//! except when its reader closed the pipe. A reader or a disk that is slow holds up the hand-over thread, whose queue
+//! then drops and counts; the relay goes on. Rotation is `log_file`'s.
 
-use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use limpid_core::{ExchangeRecord, RecordConsumer};
+use limpid_core::{Clock, ExchangeRecord, RecordConsumer};
 
-use crate::counts::{ExportCounts, Throttle, add};
+use crate::counts::{ExportCounts, Ledger, Why};
+use crate::log_file::{LogFile, LogRotation};
 
 const FLUSH_AT: usize = 64 * 1024;
+/// How often a line may say that the log cannot be put aside.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the lines go.
@@ -24,48 +26,80 @@ pub enum LogTarget {
     /// Standard output.
     Stdout,
     /// A file, made if it is not there, else added to.
-    File(PathBuf),
+    File(PathBuf, LogRotation),
+}
+
+enum Out {
+    Stream(Box<dyn Write + Send>),
+    File(LogFile),
+}
+
+impl Out {
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Out::Stream(stream) => stream,
+            Out::File(file) => file,
+        }
+    }
 }
 
 /// Writes records as lines of JSON.
 pub struct ExchangeLog {
-    out: Option<Box<dyn Write + Send>>,
+    out: Option<Out>,
     pending: Vec<u8>,
     /// The last line written was cut by an error, so the next needs a line end before it.
     torn: bool,
-    counts: Arc<ExportCounts>,
-    complaints: Throttle,
+    ledger: Arc<Ledger>,
+    complained: Option<Instant>,
 }
 
 impl ExchangeLog {
-    /// Opens the log. Lines that cannot be written are counted in `counts`. Fails where the file cannot be opened.
-    pub fn open(target: LogTarget, counts: Arc<ExportCounts>) -> io::Result<ExchangeLog> {
-        let out: Box<dyn Write + Send> = match target {
-            LogTarget::Stdout => Box::new(io::stdout()),
-            LogTarget::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+    /// Opens the log. Lines that cannot be written are counted in `counts`; `clock` tells a file's age. Fails where the
+    /// file cannot be opened.
+    pub fn open(target: LogTarget, clock: Clock, counts: &ExportCounts) -> io::Result<ExchangeLog> {
+        let out = match target {
+            LogTarget::Stdout => Out::Stream(Box::new(io::stdout())),
+            LogTarget::File(path, rotation) => Out::File(LogFile::open(path, rotation, clock)?),
         };
-        Ok(ExchangeLog::to(out, counts))
+        Ok(ExchangeLog::with(out, counts))
     }
 
-    pub(crate) fn to(out: Box<dyn Write + Send>, counts: Arc<ExportCounts>) -> ExchangeLog {
-        let complaints = Throttle::new(COMPLAIN_EVERY);
-        ExchangeLog { out: Some(out), pending: Vec::with_capacity(FLUSH_AT), torn: false, counts, complaints }
+    #[cfg(test)]
+    pub(crate) fn to(out: Box<dyn Write + Send>, counts: &ExportCounts) -> ExchangeLog {
+        ExchangeLog::with(Out::Stream(out), counts)
+    }
+
+    fn with(out: Out, counts: &ExportCounts) -> ExchangeLog {
+        let (pending, ledger) = (Vec::with_capacity(FLUSH_AT), Arc::clone(&counts.log_lines));
+        ExchangeLog { out: Some(out), pending, torn: false, ledger, complained: None }
+    }
+
+    /// For SIGHUP: while it is set, the file is opened again before the next line. `None` for standard output.
+    pub fn reopen(&self) -> Option<Arc<AtomicBool>> {
+        match &self.out {
+            Some(Out::File(file)) => Some(file.reopen()),
+            _ => None,
+        }
     }
 
     fn flush(&mut self) {
-        let Some(out) = self.out.as_mut().filter(|_| !self.pending.is_empty()) else { return };
+        if self.pending.is_empty() || !self.is_ready() {
+            return;
+        }
+        let Some(out) = self.out.as_mut() else { return };
         if self.torn {
             self.pending.insert(0, b'\n');
         }
-        let (written, result) = write_out(out, &self.pending);
+        let (written, result) = write_out(out.writer(), &self.pending);
+        // A line end put before a torn line's successor is no line.
+        let lines = lines(&self.pending[usize::from(self.torn)..]);
         let Err(error) = result else {
             self.torn = false;
             self.pending.clear();
+            self.ledger.sent(lines);
             return;
         };
-        // A line end put before a torn line's successor is no line.
-        let lines = &self.pending[written.max(usize::from(self.torn))..];
-        let lost = lines.split(|b| *b == b'\n').count().saturating_sub(1);
+        let lost = self::lines(&self.pending[written.max(usize::from(self.torn))..]);
         if written > 0 {
             self.torn = self.pending[written - 1] != b'\n';
         }
@@ -74,15 +108,35 @@ impl ExchangeLog {
             self.out = None;
             tracing::warn!("the exchange log ends: its reader closed the pipe");
         }
-        self.lost(lost, &error);
+        self.ledger.sent(lines - lost);
+        self.ledger.lost(Why::Write, lost, Some(&error));
     }
 
-    fn lost(&self, lines: usize, error: &dyn std::fmt::Display) {
-        add(&self.counts.log_lines_failed, lines);
-        if let Some(lines) = self.complaints.note(lines, Instant::now()) {
-            tracing::warn!(lines, %error, "lines of the exchange log were lost");
+    /// Whether the lines can be written; else they are lost.
+    fn is_ready(&mut self) -> bool {
+        let Some(Out::File(file)) = &mut self.out else { return true };
+        match file.ready(self.pending.len()) {
+            Ok(ready) => {
+                self.torn &= !ready.fresh;
+                let due = self.complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+                if let Some(error) = ready.stuck.filter(|_| due) {
+                    self.complained = Some(Instant::now());
+                    tracing::warn!(%error, "the exchange log cannot be rotated, and goes on as it is");
+                }
+                true
+            }
+            Err(error) => {
+                let lost = lines(&self.pending);
+                self.pending.clear();
+                self.ledger.lost(Why::Write, lost, Some(&error));
+                false
+            }
         }
     }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|b| **b == b'\n').count() as u64
 }
 
 /// Writes all, and says how far it came.
@@ -102,13 +156,13 @@ fn write_out(out: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
 impl RecordConsumer for ExchangeLog {
     fn consume(&mut self, record: &Arc<ExchangeRecord>) {
         if self.out.is_none() {
-            add(&self.counts.log_lines_failed, 1);
+            self.ledger.lost(Why::Write, 1, None);
             return;
         }
         let start = self.pending.len();
         if let Err(error) = serde_json::to_writer(&mut self.pending, &**record) {
             self.pending.truncate(start);
-            self.lost(1, &error);
+            self.ledger.lost(Why::Write, 1, Some(&error));
             return;
         }
         self.pending.push(b'\n');
@@ -125,5 +179,6 @@ impl RecordConsumer for ExchangeLog {
 impl Drop for ExchangeLog {
     fn drop(&mut self) {
         self.flush();
+        self.ledger.end();
     }
 }

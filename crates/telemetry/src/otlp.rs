@@ -1,8 +1,8 @@
-//! OTLP: starting the export of spans and metrics, and ending it within a bound.
+//! OTLP: starting the export of spans, metrics and log records, and ending it within a bound.
 //!
-//! Spans leave by a thread of limpid's own (see `span_queue`), metrics by the SDK's periodic reader. HTTP blocks
-//! those threads and nothing else. gRPC needs a tokio runtime: it gets a small one of its own, so that neither a busy
-//! collector nor the flavour of the application's runtime has any effect.
+//! Spans and log records leave by a thread each (see `record_queue`), metrics by the SDK's periodic reader. Sending
+//! blocks those threads and nothing else. gRPC needs a tokio runtime: it gets a small one of its own, so that neither a
+//! busy collector nor the flavour of the application's runtime has any effect.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,28 +10,42 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use limpid_core::RecordConsumer;
+use limpid_core::{ExchangeRecord, RecordConsumer};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::resource::v1::Resource as ResourceMessage;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use opentelemetry_sdk::trace::SpanExporter;
 use tokio::runtime::Runtime;
 
-use crate::counts::ExportCounts;
-use crate::exporters::{CountedMetrics, metric_exporter, prepare_tls, span_exporter};
+use crate::counts::{ExportCounts, Ledger};
 use crate::instruments::{Instruments, observe_live};
 use crate::labels::{Caps, Overflow};
+use crate::limits::limit;
+use crate::log_record::log_record;
+use crate::metric_exporter::MetricExporter;
 use crate::names::SCOPE;
 use crate::prometheus::{LiveCounts, MetricsConfig};
+use crate::record_queue::{QueueConsumer, RecordQueue, export, is_sampled};
 use crate::recorder::Recorder;
-use crate::settings::{OtlpConfig, Protocol};
-use crate::span_queue::{SpanConsumer, SpanQueue, export_spans};
+use crate::settings::{Batching, OtlpConfig, Protocol};
+use crate::semconv::Semconv;
+use crate::span::span;
+use crate::span_parts::attempts;
+use crate::transport::{Payload, Transport, prepare_tls};
 
 /// Sets beyond limpid's caps that an instrument may see: the collapsed ones, see `labels`.
 const COLLAPSED_SETS: usize = 256;
+/// The specification's defaults.
+const EXPONENTIAL: Aggregation =
+    Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
 
 /// Why OTLP could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,48 +75,70 @@ impl std::error::Error for OtlpError {}
 pub struct ShutdownReport {
     /// Spans whose export failed at the end, or had not ended when the time ran out.
     pub spans_lost: u64,
+    /// Log records, likewise.
+    pub log_records_lost: u64,
     /// The last export of metrics failed or did not end in time.
     pub metrics_lost: bool,
 }
 
 /// The running export. End it with [`Otlp::shutdown`]; dropped without, it gives up what is not exported.
 pub struct Otlp {
-    spans: Option<Spans>,
+    spans: Option<Exporting>,
+    log_records: Option<Exporting>,
     metrics: Option<SdkMeterProvider>,
     counts: Arc<ExportCounts>,
     runtime: Option<Runtime>,
 }
 
-struct Spans {
-    queue: Arc<SpanQueue>,
+/// A queue and the thread that empties it.
+struct Exporting {
+    queue: Arc<RecordQueue>,
     /// Says nothing; it breaks when the exporting thread ends.
     ended: Receiver<()>,
 }
 
+impl Exporting {
+    /// Waits for the end of the exports until `deadline`, and gives up the rest.
+    fn end(&self, deadline: Instant) {
+        // Whether it ended or the time ran out, what is left is lost; after a clean end nothing is.
+        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        self.queue.abandon();
+    }
+}
+
 impl Otlp {
-    /// Starts the exports that the settings name, and returns the consumers that feed them: at most two. `labels` caps
-    /// the labels of the metrics. Nothing is connected yet; a collector that is not there is no error here.
+    /// Starts the exports that the settings name, and returns the consumers that feed them: at most three. `labels`
+    /// caps the labels of the metrics. Nothing is connected yet; a collector that is not there is no error here.
     pub fn start(
         config: &OtlpConfig,
         labels: &MetricsConfig,
         live: &LiveCounts,
     ) -> Result<(Otlp, Vec<Box<dyn RecordConsumer>>), OtlpError> {
         prepare_tls();
-        let grpc = [&config.traces, &config.metrics].into_iter().flatten().any(|to| to.protocol == Protocol::Grpc);
+        let all = [&config.traces, &config.metrics, &config.logs];
+        let grpc = all.into_iter().flatten().any(|to| to.protocol == Protocol::Grpc);
+        let counts = Arc::clone(&live.exports);
         let runtime = if grpc { Some(runtime()?) } else { None };
-        let mut otlp = Otlp { spans: None, metrics: None, counts: Arc::clone(&live.exports), runtime };
-        let entered = otlp.runtime.as_ref().map(Runtime::enter);
-        let spans = config.traces.as_ref().map(span_exporter).transpose()?;
-        let metrics = config.metrics.as_ref().map(metric_exporter).transpose()?;
-        drop(entered);
+        let mut otlp = Otlp { spans: None, log_records: None, metrics: None, counts, runtime };
+        let handle = otlp.runtime.as_ref().map(Runtime::handle);
+        let [traces, metrics, logs] =
+            all.map(|to| to.as_ref().map(|to| Transport::new(to, handle)).transpose());
+        let (traces, metrics, logs) = (traces?, metrics?, logs?);
 
         let mut consumers: Vec<Box<dyn RecordConsumer>> = Vec::new();
-        if let Some(exporter) = spans {
-            let (spans, consumer) = start_spans(config, exporter, &otlp.counts)?;
-            otlp.spans = Some(spans);
+        if let Some(transport) = traces {
+            let (exporting, consumer) = start_spans(config, transport, &otlp.counts)?;
+            otlp.spans = Some(exporting);
             consumers.push(Box::new(consumer));
         }
-        if let Some(exporter) = metrics {
+        if let Some(transport) = logs {
+            let (exporting, consumer) = start_log_records(config, transport, &otlp.counts)?;
+            otlp.log_records = Some(exporting);
+            consumers.push(Box::new(consumer));
+        }
+        if let Some(transport) = metrics {
+            let counts = Arc::clone(&otlp.counts);
+            let exporter = MetricExporter { transport, counts, temporality: config.temporality };
             let (provider, consumer) = start_metrics(config, exporter, labels, live);
             otlp.metrics = Some(provider);
             consumers.push(Box::new(consumer));
@@ -115,33 +151,31 @@ impl Otlp {
         Arc::clone(&self.counts)
     }
 
-    /// Exports what waits, and returns when that is done or `within` has passed. End the hand-over first: a span that
-    /// comes later is dropped and counted. Blocks; not to be called on a thread that drives an async runtime.
+    /// Exports what waits, and returns when that is done or `within` has passed. End the hand-over first: what comes
+    /// later is dropped and counted. Blocks; not to be called on a thread that drives an async runtime.
     pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
         let deadline = Instant::now() + within;
         let metrics = self.metrics.take().map(shutdown_metrics);
-        let mut report = ShutdownReport::default();
-        if let Some(spans) = self.spans.take() {
-            let lost = self.counts.spans_lost();
-            spans.queue.close();
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Whether it ended or the time ran out, what is left is lost; after a clean end nothing is.
-            let _ = spans.ended.recv_timeout(left);
-            spans.queue.abandon();
-            report.spans_lost = self.counts.spans_lost().saturating_sub(lost);
+        let (spans, log_records) = (self.spans.take(), self.log_records.take());
+        let lost = (self.counts.spans_lost(), self.counts.log_records_lost());
+        let both = || [&spans, &log_records].into_iter().flatten();
+        both().for_each(|one| one.queue.close());
+        both().for_each(|one| one.end(deadline));
+        ShutdownReport {
+            spans_lost: self.counts.spans_lost().saturating_sub(lost.0),
+            log_records_lost: self.counts.log_records_lost().saturating_sub(lost.1),
+            metrics_lost: metrics.is_some_and(|result| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                result.recv_timeout(left) != Ok(true)
+            }),
         }
-        if let Some(result) = metrics {
-            let left = deadline.saturating_duration_since(Instant::now());
-            report.metrics_lost = result.recv_timeout(left) != Ok(true);
-        }
-        report
     }
 }
 
 impl Drop for Otlp {
     fn drop(&mut self) {
-        if let Some(spans) = self.spans.take() {
-            spans.queue.abandon();
+        for one in [self.spans.take(), self.log_records.take()].into_iter().flatten() {
+            one.queue.abandon();
         }
         if let Some(metrics) = self.metrics.take() {
             // Dropping the provider would flush it here, for up to five seconds.
@@ -175,8 +209,9 @@ fn runtime() -> Result<Runtime, OtlpError> {
         .map_err(|e| OtlpError::Thread(e.to_string()))
 }
 
-fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build()
+fn scope(semconv: Semconv) -> InstrumentationScope {
+    let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
+    scope.with_schema_url(semconv.schema_url()).build()
 }
 
 /// Made from the settings alone; the SDK's own detectors would read the environment once more.
@@ -189,24 +224,69 @@ fn resource(config: &OtlpConfig) -> Resource {
         .build()
 }
 
-fn start_spans(
-    config: &OtlpConfig,
-    mut exporter: impl SpanExporter + 'static,
-    counts: &Arc<ExportCounts>,
-) -> Result<(Spans, SpanConsumer), OtlpError> {
-    exporter.set_resource(&resource(config));
-    let queue = Arc::new(SpanQueue::new(config.into(), Arc::clone(counts)));
+/// Starts the thread that sends what comes into a queue.
+fn start_queue(
+    name: &str,
+    batching: Batching,
+    ledger: &Arc<Ledger>,
+    transport: Transport,
+    payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload + Send + 'static,
+) -> Result<Exporting, OtlpError> {
+    let queue = Arc::new(RecordQueue::new(batching, Arc::clone(ledger)));
     let (alive, ended) = channel();
     let of_thread = Arc::clone(&queue);
     thread::Builder::new()
-        .name("limpid-otlp-span".into())
+        .name(name.to_owned())
         .spawn(move || {
             let _alive = alive;
-            export_spans(&of_thread, &exporter, &scope());
+            export(&of_thread, &transport, payload);
         })
         .map_err(|e| OtlpError::Thread(e.to_string()))?;
-    let consumer = SpanConsumer { queue: Arc::clone(&queue), sample_ratio: config.sample_ratio };
-    Ok((Spans { queue, ended }, consumer))
+    Ok(Exporting { queue, ended })
+}
+
+fn start_spans(
+    config: &OtlpConfig,
+    transport: Transport,
+    counts: &ExportCounts,
+) -> Result<(Exporting, QueueConsumer), OtlpError> {
+    let resource = ResourceAttributesWithSchema::from(&resource(config));
+    let (scope, limits, ratio) = (scope(config.semconv), config.span_limits, config.sample_ratio);
+    let payload = move |records: &[Arc<ExchangeRecord>]| {
+        let spans = records.iter().flat_map(|r| {
+            let mut span = span(r, &scope);
+            span.dropped_attributes_count += limit(&mut span.attributes, &limits);
+            let mut all = attempts(r, &span);
+            all.push(span);
+            all
+        });
+        let resource_spans = group_spans_by_resource_and_scope(spans.collect(), &resource);
+        Payload::Traces(ExportTraceServiceRequest { resource_spans })
+    };
+    let exporting = start_queue("limpid-otlp-span", config.spans, &counts.spans, transport, payload)?;
+    let queue = Arc::clone(&exporting.queue);
+    let wanted = Box::new(move |r: &ExchangeRecord| r.endpoint.is_inference() && is_sampled(r, ratio));
+    Ok((exporting, QueueConsumer { queue, wanted }))
+}
+
+fn start_log_records(
+    config: &OtlpConfig,
+    transport: Transport,
+    counts: &ExportCounts,
+) -> Result<(Exporting, QueueConsumer), OtlpError> {
+    let attributes = ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
+    let (scope, limits, ratio) = (scope(config.semconv), config.log_limits, config.sample_ratio);
+    let payload = move |records: &[Arc<ExchangeRecord>]| {
+        let log_records = records.iter().map(|r| log_record(r, &scope, &limits, ratio)).collect();
+        let schema_url = scope.schema_url().unwrap_or_default().to_owned();
+        let scope_logs = ScopeLogs { scope: Some((&scope, None).into()), log_records, schema_url };
+        let resource = ResourceMessage { attributes: attributes.clone(), ..ResourceMessage::default() };
+        let one = ResourceLogs { resource: Some(resource), scope_logs: vec![scope_logs], ..ResourceLogs::default() };
+        Payload::Logs(ExportLogsServiceRequest { resource_logs: vec![one] })
+    };
+    let exporting = start_queue("limpid-otlp-log", config.log_records, &counts.log_records, transport, payload)?;
+    let queue = Arc::clone(&exporting.queue);
+    Ok((exporting, QueueConsumer { queue, wanted: Box::new(|_| true) }))
 }
 
 fn start_metrics(
@@ -215,19 +295,25 @@ fn start_metrics(
     labels: &MetricsConfig,
     live: &LiveCounts,
 ) -> (SdkMeterProvider, Recorder<Instruments>) {
-    let counted = CountedMetrics::new(exporter, Arc::clone(&live.exports));
-    let reader = PeriodicReader::builder(counted).with_interval(config.metric_interval);
-    let caps = Caps::from(*labels);
+    let reader = PeriodicReader::builder(exporter).with_interval(config.metric_interval);
+    let caps = Caps::from(labels);
     let limit = caps.label_sets.saturating_add(COLLAPSED_SETS).min(usize::MAX / 2);
+    let exponential = config.exponential_histograms;
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build())
         .with_resource(resource(config))
-        .with_view(move |_: &Instrument| Stream::builder().with_cardinality_limit(limit).build().ok())
+        .with_view(move |instrument: &Instrument| {
+            let stream = Stream::builder().with_cardinality_limit(limit);
+            if exponential && instrument.kind() == InstrumentKind::Histogram {
+                return stream.with_aggregation(EXPONENTIAL).build().ok();
+            }
+            stream.build().ok()
+        })
         .build();
-    let meter = provider.meter_with_scope(scope());
-    let overflow = Arc::<Overflow>::default();
+    let meter = provider.meter_with_scope(scope(config.semconv));
+    let overflow = Overflow::new(&caps);
     observe_live(&meter, live, Arc::clone(&overflow));
-    (provider, Recorder::new(Instruments::new(&meter), caps, overflow))
+    (provider, Recorder::new(Instruments::new(&meter), &caps, overflow).following(config.semconv))
 }
 
 #[cfg(test)]

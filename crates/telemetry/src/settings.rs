@@ -1,16 +1,19 @@
 //! The settings of OTLP, complete: whoever reads the file and the standard `OTEL_*` variables has resolved them.
 //!
-//! Nothing here or below reads those variables again for what a setting decides, so that what `limpid check` shows is
-//! what is used. The exporter library still reads two kinds that no setting covers: `OTEL_EXPORTER_OTLP_*COMPRESSION`
-//! and `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
+//! Nothing here or below reads those variables, so what `limpid check` shows is what is used.
 
 use std::time::Duration;
+
+use crate::semconv::Semconv;
+use crate::tls::OtlpTls;
 
 /// How OTLP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Protocol buffers over HTTP/1.1.
     HttpProtobuf,
+    /// JSON over HTTP/1.1.
+    HttpJson,
     /// gRPC.
     Grpc,
 }
@@ -22,10 +25,14 @@ pub struct OtlpExport {
     pub endpoint: String,
     /// The protocol.
     pub protocol: Protocol,
-    /// Headers to send, for authorization. Only these are sent. They are secrets and appear nowhere.
+    /// Whether exports are compressed, with gzip.
+    pub gzip: bool,
+    /// Headers to send, for authorization. They are secrets and appear nowhere.
     pub headers: Vec<(String, String)>,
-    /// How long one export may take. Tries after a failure begin only within this time.
+    /// How long one export may take, with all its tries.
     pub timeout: Duration,
+    /// What an `https` endpoint is held to, and what it is shown.
+    pub tls: OtlpTls,
 }
 
 /// Without the values of headers.
@@ -35,10 +42,44 @@ impl std::fmt::Debug for OtlpExport {
         f.debug_struct("OtlpExport")
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
+            .field("gzip", &self.gzip)
             .field("headers", &headers)
             .field("timeout", &self.timeout)
+            .field("tls", &self.tls)
             .finish()
     }
+}
+
+/// What a value of a counter or histogram counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Temporality {
+    /// The start of the process: a lost export is made up for by the next.
+    #[default]
+    Cumulative,
+    /// The last export.
+    Delta,
+    /// The last export for counters and histograms, the start for what is read at the export.
+    LowMemory,
+}
+
+/// How many may wait for export, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// How many may wait; a further one is dropped and counted. Default 2,048.
+    pub queue: usize,
+    /// How many go in one export at most. Default 512.
+    pub batch: usize,
+    /// How long the first of a batch waits for others to go with.
+    pub delay: Duration,
+}
+
+/// Bounds on what a span or a log record may carry. Default: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AttributeLimits {
+    /// The longest text, in characters; a longer one is cut.
+    pub value_length: Option<usize>,
+    /// How many attributes; further ones are left out, and their number told.
+    pub count: Option<usize>,
 }
 
 /// The settings of OTLP.
@@ -48,6 +89,10 @@ pub struct OtlpConfig {
     pub traces: Option<OtlpExport>,
     /// Where metrics go; nowhere if absent.
     pub metrics: Option<OtlpExport>,
+    /// Where log records go, one an exchange; nowhere if absent.
+    pub logs: Option<OtlpExport>,
+    /// Which names spans, metrics and log records have. Default: those of v1.41.1.
+    pub semconv: Semconv,
     /// `service.name`. Default `limpid`.
     pub service_name: String,
     /// Further attributes of the resource. They replace the SDK's own, such as `telemetry.sdk.name`, but not
@@ -55,28 +100,40 @@ pub struct OtlpConfig {
     pub resource: Vec<(String, String)>,
     /// Time between exports of metrics. Default 60 s.
     pub metric_interval: Duration,
+    /// What metrics count from. Default: the start.
+    pub temporality: Temporality,
+    /// Whether histograms have exponential buckets instead of the conventions'. Default: no.
+    pub exponential_histograms: bool,
     /// The share of traces to export, 0 to 1, where the client did not decide already. Default 1.
     pub sample_ratio: f64,
-    /// How many spans may wait; a further one is dropped and counted. Default 2,048.
-    pub span_queue: usize,
-    /// How many spans go in one export at most. Default 512.
-    pub span_batch: usize,
-    /// How long a span waits for others to go with. Default 5 s.
-    pub span_delay: Duration,
+    /// How spans wait. Default delay 5 s.
+    pub spans: Batching,
+    /// How log records wait. Default delay 1 s.
+    pub log_records: Batching,
+    /// What a span may carry.
+    pub span_limits: AttributeLimits,
+    /// What a log record may carry.
+    pub log_limits: AttributeLimits,
 }
 
 impl Default for OtlpConfig {
     fn default() -> Self {
+        let spans = Batching { queue: 2_048, batch: 512, delay: Duration::from_secs(5) };
         OtlpConfig {
             traces: None,
             metrics: None,
+            logs: None,
+            semconv: Semconv::default(),
             service_name: "limpid".to_owned(),
             resource: Vec::new(),
             metric_interval: Duration::from_secs(60),
+            temporality: Temporality::Cumulative,
+            exponential_histograms: false,
             sample_ratio: 1.0,
-            span_queue: 2_048,
-            span_batch: 512,
-            span_delay: Duration::from_secs(5),
+            spans,
+            log_records: Batching { delay: Duration::from_secs(1), ..spans },
+            span_limits: AttributeLimits::default(),
+            log_limits: AttributeLimits::default(),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::kinds::Kind;
-use super::reader::Reader;
+use super::kinds::{Kind, Size};
+use super::reader::{Reader, Refused};
 use super::tree::Item;
 
 /// Where the exchange log goes.
@@ -13,7 +14,16 @@ pub struct ExchangeLog {
     /// A file to append to, or `-` for standard output. Default: absent, no log. Without it records are still counted
     /// and shown; they are only not written down.
     pub file: Option<LogFile>,
+    /// Put aside before it is larger. Default: absent, never for its size.
+    pub rotate_size: Option<usize>,
+    /// Put aside with the first line when it is older. Default: absent, never for its age.
+    pub rotate_age: Option<Duration>,
+    /// How many logs that were put aside (`FILE.1`, the newest, and so on) are kept. Default 5.
+    pub keep: usize,
 }
+
+/// The least size to rotate at: lines are written in blocks of about this.
+const MIN_ROTATE: usize = 64 << 10;
 
 /// A file, or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +45,20 @@ impl fmt::Display for LogFile {
 
 impl ExchangeLog {
     pub(super) fn read(mut r: Reader<'_>) -> ExchangeLog {
-        let log = ExchangeLog { file: r.optional("file", |_| Ok(())) };
+        let file = r.optional("file", |_| Ok(()));
+        let size = r.optional("rotate_size", |size: &Size| match size.0 {
+            MIN_ROTATE.. => Ok(()),
+            _ => Err(Refused::new("the least is 64KiB", "write a size such as \"100MiB\"")),
+        });
+        let log = ExchangeLog {
+            file,
+            rotate_size: size.map(|size| size.0),
+            rotate_age: r.optional("rotate_age", |age: &Duration| match age.as_secs() {
+                60.. => Ok(()),
+                _ => Err(Refused::new("the least is a minute", "write a duration such as \"1day\"")),
+            }),
+            keep: r.count("keep", 5, 0..=1000),
+        };
         r.finish();
         log
     }

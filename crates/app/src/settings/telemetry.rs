@@ -1,43 +1,62 @@
 //! `[telemetry]`: export by OTLP, and the caps of all labels.
 //!
 //! A setting of the file, a flag or `LIMPID_…` wins over the standard `OTEL_*` variable; of those, the one of a signal
-//! (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) wins over the general one, as the specification has it. The SDK never reads
-//! them itself: what is resolved here is what `limpid check` shows and what is used.
+//! (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) wins over the general one, as the specification has it. Nothing below reads
+//! them again: what is resolved here is what `limpid check` shows and what is used. docs/export.md lists the variables.
+
+mod export;
+mod standard;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-
-use super::env::{Env, otel, pairs};
+use super::env::{Env, otel};
 use super::faults::Origin;
-use super::kinds::{Kind, Secret, named_kind};
+use super::kinds::named_kind;
 use super::reader::{Checked, Reader, Refused, positive};
-use super::upstreams::check_url;
+use export::General;
+pub use export::{Compression, Export, Protocol};
+pub use standard::Propagator;
+use standard::{attributes, exporter, milliseconds, number, sampler};
 
 /// Export by OTLP, and the caps of all labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
-    /// Where spans go: from `endpoint`, `protocol`, `headers` and `timeout`. Default: nowhere, without an endpoint or
-    /// with `traces = false`.
+    /// Where spans go: from `endpoint` and what follows it. Default: nowhere, without an endpoint or with
+    /// `traces = false`.
     pub traces: Option<Export>,
     /// Where metrics go, likewise; `metrics = false` stops the export, not `/metrics`.
     pub metrics: Option<Export>,
+    /// Where log records go, one an exchange; nowhere without `logs = true`, for a span says the same.
+    pub logs: Option<Export>,
     /// `service.name`. Default `limpid`.
     pub service_name: Arc<str>,
     /// Further attributes of the resource. Default: none. Given here, it replaces `OTEL_RESOURCE_ATTRIBUTES`.
     pub resource: Attributes,
     /// How often metrics are exported. Default 60 s.
     pub metric_interval: Duration,
+    /// What a metric counts from. Default `cumulative`: a lost export is made up for by the next.
+    pub temporality: Temporality,
+    /// The buckets of exported histograms. Default `explicit`; those of `/metrics` always are.
+    pub histograms: Histograms,
     /// The share of traces that are exported, 0 to 1, unless the client's trace decides. Default 1. Metrics count all.
     pub sample_ratio: f64,
-    /// How many finished spans may wait for export. Default 2048. When it is full, spans are dropped and counted.
-    pub span_queue: usize,
-    /// How many spans go in one export at most. Default 512.
-    pub span_batch: usize,
-    /// How long a span waits for others to go with. Default 5 s. Shorter shows spans sooner, in smaller exports.
-    pub span_delay: Duration,
+    /// How finished spans wait for export. Default: up to 2048, 512 at once, for 5 s. When the queue is full, spans are
+    /// dropped and counted. A shorter wait shows spans sooner, in smaller exports.
+    pub spans: Waiting,
+    /// How log records wait, likewise. Default: up to 2048, 512 at once, for 1 s.
+    pub log_records: Waiting,
+    /// The longest text of an attribute of spans, characters. Default: absent, no bound.
+    pub span_text: Option<usize>,
+    /// The same of log records.
+    pub log_text: Option<usize>,
+    /// How many attributes a span may have. Default: absent, as many as there are; limpid knows some 80.
+    pub span_attributes: Option<usize>,
+    /// The same of log records.
+    pub log_attributes: Option<usize>,
+    /// `OTEL_PROPAGATORS`: in which spellings a client's trace is looked for. Default `tracecontext` and `baggage`.
+    pub propagators: Vec<Propagator>,
     /// How many label sets all metrics may have together. Default 2000, some 20 MB. What comes later is counted under `other`.
     pub max_label_sets: usize,
     /// How many models have a label of their own. Default 200; the rest share `other`.
@@ -48,70 +67,78 @@ pub struct Telemetry {
     pub max_projects: usize,
 }
 
-/// Where and how one signal is exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Export {
-    /// The complete URL: with `http/protobuf` the signal's path (`/v1/traces`) is in it.
-    pub endpoint: String,
-    /// Default `http/protobuf`.
-    pub protocol: Protocol,
-    /// Sent with each export, such as an API key. Default: none.
-    pub headers: BTreeMap<Arc<str>, Secret>,
-    /// How long one export may take. Default 10 s; then it is counted as failed.
-    pub timeout: Duration,
+/// How many may wait for export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many at most.
+    pub queue: usize,
+    /// How many go in one export at most.
+    pub batch: usize,
+    /// How long the first waits for others.
+    pub delay: Duration,
+}
+
+named_kind! {
+    /// What an exported metric counts from.
+    Temporality, "write \"cumulative\", \"delta\" or \"lowmemory\"" {
+        /// The start of the process.
+        Cumulative = "cumulative",
+        /// The last export.
+        Delta = "delta",
+        /// The last export, but for what is read at the export.
+        LowMemory = "lowmemory",
+    }
+}
+
+named_kind! {
+    /// The buckets of exported histograms.
+    Histograms, "write \"explicit\" or \"exponential\"" {
+        /// Those that the conventions advise, and more above.
+        Explicit = "explicit",
+        /// Base-2 exponential ones: no bound to saturate at, and percentiles within a few percent.
+        Exponential = "exponential",
+    }
 }
 
 /// Names and values.
 pub type Attributes = BTreeMap<Arc<str>, Arc<str>>;
 
-named_kind! {
-    /// How OTLP travels.
-    Protocol, "write \"http/protobuf\" or \"grpc\"" {
-        /// Over HTTP/1.1; port 4318 by custom.
-        HttpProtobuf = "http/protobuf",
-        /// gRPC; port 4317 by custom.
-        Grpc = "grpc",
-    }
-}
-
-/// What a signal's variables may override: each value with its origin.
-struct General {
-    endpoint: Option<(Arc<str>, Origin)>,
-    protocol: (Protocol, Origin),
-    headers: (BTreeMap<Arc<str>, Secret>, Origin),
-    timeout: (Duration, Origin),
-}
-
 impl Telemetry {
     pub(super) fn read(env: &Env, mut r: Reader<'_>) -> Telemetry {
         let general = General::read(env, &mut r);
-        let traces = enabled(env, &mut r, "traces", "OTEL_TRACES_EXPORTER");
-        let metrics = enabled(env, &mut r, "metrics", "OTEL_METRICS_EXPORTER");
-        let traces = traces.then(|| general.signal(env, &mut r, "TRACES", "traces")).flatten();
-        let metrics = metrics.then(|| general.signal(env, &mut r, "METRICS", "metrics")).flatten();
-        explain(&mut r, "export of traces", traces.as_ref());
-        explain(&mut r, "export of metrics", metrics.as_ref());
+        let disabled = otel(env, r.report, "OTEL_SDK_DISABLED", standard::boolean).filter(|(off, _)| *off);
+        let disabled = disabled.map(|(_, origin)| origin);
+        let [traces, metrics, logs] = [("traces", "TRACES", true), ("metrics", "METRICS", true), ("logs", "LOGS", false)]
+            .map(|(key, signal, default)| {
+                let on = enabled(env, &mut r, disabled.as_ref(), key, signal, default);
+                on.then(|| general.signal(env, &mut r, signal, key)).flatten()
+            });
+        for (what, export) in [("export of traces", &traces), ("export of metrics", &metrics), ("export of logs", &logs)] {
+            explain(&mut r, what, export.as_ref());
+        }
 
         let attributes = otel(env, r.report, "OTEL_RESOURCE_ATTRIBUTES", attributes);
         let telemetry = Telemetry {
             traces,
             metrics,
+            logs,
             service_name: service_name(env, &mut r, attributes.as_ref()),
             resource: r.value_or("resource", attributes.unwrap_or_else(by_default), |_| Ok(())),
-            metric_interval: {
-                let interval = otel(env, r.report, "OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
-                r.value_or("metric_interval", interval.unwrap_or((Duration::from_secs(60), Origin::Default)), positive)
-            },
+            metric_interval: duration(env, &mut r, "metric_interval", "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+            temporality: temporality(env, &mut r),
+            histograms: histograms(env, &mut r),
             sample_ratio: {
-                let ratio = sampler(env, &mut r);
+                let ratio = sampler(env, r.report);
                 r.value_or("sample_ratio", ratio.unwrap_or((1.0, Origin::Default)), |ratio| share(*ratio))
             },
-            span_queue: span_count(env, &mut r, "span_queue", "OTEL_BSP_MAX_QUEUE_SIZE", 2048),
-            span_batch: span_count(env, &mut r, "span_batch", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
-            span_delay: {
-                let delay = otel(env, r.report, "OTEL_BSP_SCHEDULE_DELAY", milliseconds);
-                r.value_or("span_delay", delay.unwrap_or((Duration::from_secs(5), Origin::Default)), positive)
-            },
+            spans: Waiting::read(env, &mut r, ["span_queue", "span_batch", "span_delay"], "OTEL_BSP", 5_000),
+            log_records: Waiting::read(env, &mut r, ["log_queue", "log_batch", "log_delay"], "OTEL_BLRP", 1_000),
+            span_text: bound(env, &mut r, "max_span_text", "SPAN", "VALUE_LENGTH", 0),
+            log_text: bound(env, &mut r, "max_log_text", "LOGRECORD", "VALUE_LENGTH", 0),
+            span_attributes: bound(env, &mut r, "max_span_attributes", "SPAN", "COUNT", 1),
+            log_attributes: bound(env, &mut r, "max_log_attributes", "LOGRECORD", "COUNT", 1),
+            propagators: otel(env, r.report, "OTEL_PROPAGATORS", Propagator::list)
+                .map_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage], |(list, _)| list),
             max_label_sets: r.count("max_label_sets", 2000, 1..=1_000_000),
             max_models: r.count("max_models", 200, 1..=100_000),
             max_keys: r.count("max_keys", 200, 1..=100_000),
@@ -122,82 +149,60 @@ impl Telemetry {
     }
 }
 
-const MAX_SPAN_QUEUE: usize = 1_000_000;
+const MAX_QUEUE: usize = 1_000_000;
 
-fn span_count(env: &Env, r: &mut Reader<'_>, key: &'static str, variable: &str, default: usize) -> usize {
-    let standard = otel(env, r.report, variable, queue_size);
-    r.value_or(key, standard.unwrap_or((default, Origin::Default)), |n| match n {
-        1..=MAX_SPAN_QUEUE => Ok(()),
-        _ => Err(Refused::new("it is not from 1 to 1000000", "write a number such as 2048")),
-    })
-}
-
-impl General {
-    fn read(env: &Env, r: &mut Reader<'_>) -> General {
-        let endpoint = otel(env, r.report, "OTEL_EXPORTER_OTLP_ENDPOINT", url);
-        let endpoint = r.optional_or("endpoint", endpoint, |text: &Arc<str>| {
-            check_url(text).map_err(|why| Refused::new(why, "write a URL such as \"http://127.0.0.1:4318\""))
-        });
-        let protocol = otel(env, r.report, "OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
-        let headers = otel(env, r.report, "OTEL_EXPORTER_OTLP_HEADERS", headers);
-        let timeout = otel(env, r.report, "OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds);
-        General {
-            endpoint,
-            protocol: taken(r, "protocol", protocol, Protocol::HttpProtobuf, |_| Ok(())),
-            headers: taken(r, "headers", headers, BTreeMap::new(), good_headers),
-            timeout: taken(r, "timeout", timeout, Duration::from_secs(10), positive),
+impl Waiting {
+    /// `keys` name queue, batch and delay; `variables` is what their variables begin with.
+    fn read(env: &Env, r: &mut Reader<'_>, keys: [&'static str; 3], variables: &str, delay_ms: u64) -> Waiting {
+        let [queue, batch, delay] = keys;
+        let mut count = |key, name: &str, default| {
+            let standard = otel(env, r.report, &format!("{variables}_{name}"), |text| number(text, 1..=MAX_QUEUE));
+            r.value_or(key, standard.unwrap_or((default, Origin::Default)), |n| match n {
+                1..=MAX_QUEUE => Ok(()),
+                _ => Err(Refused::new("it is not from 1 to 1000000", "write a number such as 2048")),
+            })
+        };
+        Waiting {
+            queue: count(queue, "MAX_QUEUE_SIZE", 2048),
+            batch: count(batch, "MAX_EXPORT_BATCH_SIZE", 512),
+            delay: duration(env, r, delay, &format!("{variables}_SCHEDULE_DELAY"), delay_ms),
         }
     }
-
-    /// One signal's export; `None` without an endpoint.
-    fn signal(&self, env: &Env, r: &mut Reader<'_>, signal: &str, path: &str) -> Option<Export> {
-        let variable = |name| format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
-        let protocol = own(&self.protocol, otel(env, r.report, &variable("PROTOCOL"), protocol));
-        let own_endpoint = otel(env, r.report, &variable("ENDPOINT"), url);
-        let endpoint = match (&self.endpoint, own_endpoint) {
-            (Some((general, origin)), own) if !overridable(origin) || own.is_none() => match protocol {
-                // The general endpoint is a base; the signal's path is joined to it.
-                Protocol::HttpProtobuf => format!("{}/v1/{path}", general.trim_end_matches('/')),
-                Protocol::Grpc => general.to_string(),
-            },
-            (_, Some((own, _))) => own.to_string(),
-            (_, None) => return None,
-        };
-        Some(Export {
-            endpoint,
-            protocol,
-            headers: own(&self.headers, otel(env, r.report, &variable("HEADERS"), headers)),
-            timeout: own(&self.timeout, otel(env, r.report, &variable("TIMEOUT"), milliseconds)),
-        })
-    }
 }
 
-/// A setting whose origin matters, for a signal's variable may yet win over it.
-fn taken<T: Kind>(
-    r: &mut Reader<'_>,
-    key: &'static str,
-    standard: Option<(T, Origin)>,
-    default: T,
-    rule: impl Fn(&T) -> Checked,
-) -> (T, Origin) {
-    let fallback = standard.unwrap_or((default, Origin::Default));
-    r.value_and_origin(key, fallback, rule)
+fn duration(env: &Env, r: &mut Reader<'_>, key: &'static str, variable: &str, default_ms: u64) -> Duration {
+    let standard = otel(env, r.report, variable, milliseconds);
+    r.value_or(key, standard.unwrap_or((Duration::from_millis(default_ms), Origin::Default)), positive)
 }
 
-/// Whether a signal's own variable wins over a value of this origin.
-fn overridable(origin: &Origin) -> bool {
-    match origin {
-        Origin::Default => true,
-        Origin::Env(name) => name.starts_with("OTEL_"),
-        _ => false,
-    }
+/// A bound on attributes: of the signal's own variable, else of the general one.
+fn bound(env: &Env, r: &mut Reader<'_>, key: &'static str, of: &str, what: &str, least: usize) -> Option<usize> {
+    let read = |text: &str| number(text, least..=usize::MAX);
+    let own = otel(env, r.report, &format!("OTEL_{of}_ATTRIBUTE_{what}_LIMIT"), read);
+    let standard = own.or_else(|| otel(env, r.report, &format!("OTEL_ATTRIBUTE_{what}_LIMIT"), read));
+    let found = r.optional_or(key, standard, |n| match *n {
+        n if n >= least => Ok(()),
+        _ => Err(Refused::new("nothing would be left", "write a number such as 128, or take the setting out")),
+    });
+    found.map(|(n, _)| n)
 }
 
-fn own<T: Clone>((general, origin): &(T, Origin), own: Option<(T, Origin)>) -> T {
-    match own {
-        Some((own, _)) if overridable(origin) => own,
-        _ => general.clone(),
-    }
+fn temporality(env: &Env, r: &mut Reader<'_>) -> Temporality {
+    let standard = otel(env, r.report, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", |text| {
+        let known = Temporality::from_name(&text.to_ascii_lowercase());
+        known.ok_or_else(|| "it is not cumulative, delta or lowmemory".to_owned())
+    });
+    r.value_or("temporality", standard.unwrap_or((Temporality::Cumulative, Origin::Default)), |_| Ok(()))
+}
+
+fn histograms(env: &Env, r: &mut Reader<'_>) -> Histograms {
+    let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    let standard = otel(env, r.report, variable, |text| match text.to_ascii_lowercase().as_str() {
+        "explicit_bucket_histogram" => Ok(Histograms::Explicit),
+        "base2_exponential_bucket_histogram" => Ok(Histograms::Exponential),
+        _ => Err("it is not explicit_bucket_histogram or base2_exponential_bucket_histogram".to_owned()),
+    });
+    r.value_or("histograms", standard.unwrap_or((Histograms::Explicit, Origin::Default)), |_| Ok(()))
 }
 
 fn by_default<T: Default>() -> (T, Origin) {
@@ -206,17 +211,29 @@ fn by_default<T: Default>() -> (T, Origin) {
 
 fn explain(r: &mut Reader<'_>, what: &'static str, export: Option<&Export>) {
     let value = match export {
-        Some(export) => format!("{} ({})", export.endpoint, export.protocol.as_str()),
+        Some(export) => {
+            let gzip = if export.compression == Compression::Gzip { ", gzip" } else { "" };
+            format!("{} ({}{gzip})", export.endpoint, export.protocol.as_str())
+        }
         None => "none".to_owned(),
     };
     r.explain(what, value, Origin::Derived("from the settings above"));
 }
 
-fn enabled(env: &Env, r: &mut Reader<'_>, key: &'static str, exporter: &str) -> bool {
-    let disabled = otel(env, r.report, "OTEL_SDK_DISABLED", |text| Ok(text.eq_ignore_ascii_case("true")));
-    let none = otel(env, r.report, exporter, |text| Ok(text == "none"));
-    let off = [disabled, none].into_iter().flatten().find(|(off, _)| *off);
-    let fallback = off.map_or((true, Origin::Default), |(_, origin)| (false, origin));
+/// Whether a signal is exported: the setting, else not if the SDK is disabled, else as its variable has it.
+fn enabled(
+    env: &Env,
+    r: &mut Reader<'_>,
+    disabled: Option<&Origin>,
+    key: &'static str,
+    signal: &str,
+    default: bool,
+) -> bool {
+    let named = otel(env, r.report, &format!("OTEL_{signal}_EXPORTER"), exporter);
+    let fallback = match disabled {
+        Some(origin) => (false, origin.clone()),
+        None => named.unwrap_or((default, Origin::Default)),
+    };
     r.value_or(key, fallback, |_| Ok(()))
 }
 
@@ -227,71 +244,9 @@ fn service_name(env: &Env, r: &mut Reader<'_>, attributes: Option<&(Attributes, 
     r.value_or("service_name", fallback, |_| Ok(()))
 }
 
-/// `OTEL_TRACES_SAMPLER` with its argument, as a ratio. A client's sampled trace is followed in any case.
-fn sampler(env: &Env, r: &mut Reader<'_>) -> Option<(f64, Origin)> {
-    let ratio = || env.get("OTEL_TRACES_SAMPLER_ARG").map_or(Ok(1.0), |arg| arg.trim().parse::<f64>());
-    otel(env, r.report, "OTEL_TRACES_SAMPLER", |name| match name.trim_start_matches("parentbased_") {
-        "always_on" => Ok(1.0),
-        "always_off" => Ok(0.0),
-        "traceidratio" => match ratio() {
-            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
-            _ => Err("OTEL_TRACES_SAMPLER_ARG is not a number from 0 to 1".to_owned()),
-        },
-        _ => Err("limpid has no such sampler".to_owned()),
-    })
-}
-
 fn share(ratio: f64) -> Checked {
     if (0.0..=1.0).contains(&ratio) {
         return Ok(());
     }
     Err(Refused::new("it is not from 0 to 1", "write a share such as 0.1"))
-}
-
-fn good_headers(headers: &BTreeMap<Arc<str>, Secret>) -> Checked {
-    checked_headers(headers).map_err(|why| Refused::new(why, "write { \"x-api-key\" = \"…\" }"))
-}
-
-fn checked_headers(headers: &BTreeMap<Arc<str>, Secret>) -> Result<(), String> {
-    for (name, value) in headers {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err("a name is not that of an HTTP field".to_owned());
-        }
-        if HeaderValue::from_str(value.expose()).is_err() {
-            return Err(format!("the value of `{name}` cannot stand in an HTTP field"));
-        }
-    }
-    Ok(())
-}
-
-fn url(text: &str) -> Result<Arc<str>, String> {
-    check_url(text).map(|()| Arc::from(text))
-}
-
-fn protocol(text: &str) -> Result<Protocol, String> {
-    Protocol::from_name(text).ok_or_else(|| "limpid speaks http/protobuf and grpc".to_owned())
-}
-
-fn headers(text: &str) -> Result<BTreeMap<Arc<str>, Secret>, String> {
-    let pairs = pairs(text)?;
-    let headers = pairs.iter().map(|(name, value)| (Arc::from(name.as_str()), Secret::new(value))).collect();
-    checked_headers(&headers).map(|()| headers)
-}
-
-fn attributes(text: &str) -> Result<Attributes, String> {
-    Ok(pairs(text)?.iter().map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str()))).collect())
-}
-
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
-        _ => Err("it is not a number of milliseconds above 0".to_owned()),
-    }
-}
-
-fn queue_size(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|n| (1..=MAX_SPAN_QUEUE).contains(n))
-        .ok_or_else(|| "it is not a number from 1 to 1000000".to_owned())
 }
