@@ -61,6 +61,7 @@ pub(crate) async fn forward(
         };
         match failed.unsent {
             Some(unsent) if resends < MAX_RESENDS => {
+                exchange.came_back(shared.clock.now());
                 request = *unsent;
                 resends += 1;
             }

@@ -15,6 +15,7 @@
 //! | `forward`, `pool`, `connect`, `trust` | the upstream's connection and its response head |
 //! | `response_body` | the upstream's body on its way down, looked at in passing |
 //! | `ask_usage` | asks for the usage of streams, where an upstream's setting says so, and takes it out again |
+//! | `trace_context` | the trace context as it came, or with limpid's span in it |
 //! | `credentials` | the upstream's own key in place of the client's |
 //! | `upgrade` | WebSocket: two connections become one |
 //! | `watchdog` | how long an upstream may be silent |
@@ -42,6 +43,7 @@ mod request_body;
 mod response_body;
 mod server;
 mod shared;
+mod trace_context;
 mod trust;
 mod unreadable;
 mod upgrade;
@@ -55,5 +57,6 @@ pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;
 pub use server::{Drained, Proxy};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
+pub use trace_context::{Propagate, TraceConfig};
 pub use trust::Authorities;
 pub use watchdog::Timeouts;

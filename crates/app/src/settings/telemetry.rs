@@ -4,6 +4,7 @@
 //! (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) wins over the general one, as the specification has it. Nothing below reads
 //! them again: what is resolved here is what `limpid check` shows and what is used. docs/export.md lists the variables.
 
+mod conventions;
 mod export;
 mod standard;
 
@@ -15,6 +16,7 @@ use super::env::{Env, otel};
 use super::faults::Origin;
 use super::kinds::named_kind;
 use super::reader::{Checked, Reader, Refused, positive};
+pub use conventions::{Propagate, Semconv};
 use export::General;
 pub use export::{Compression, Export, Protocol};
 pub use standard::Propagator;
@@ -30,6 +32,10 @@ pub struct Telemetry {
     pub metrics: Option<Export>,
     /// Where log records go, one an exchange; nowhere without `logs = true`, for a span says the same.
     pub logs: Option<Export>,
+    /// Which names spans, log records and exported metrics have. Default `v1.41`. `/metrics` always has those of v1.41.
+    pub semconv: Semconv,
+    /// What goes upstream of the client's trace context. Default `as-is`: not a byte changes.
+    pub propagate: Propagate,
     /// `service.name`. Default `limpid`.
     pub service_name: Arc<str>,
     /// Further attributes of the resource. Default: none. Given here, it replaces `OTEL_RESOURCE_ATTRIBUTES`.
@@ -117,8 +123,12 @@ impl Telemetry {
             explain(&mut r, what, export.as_ref());
         }
 
+        let propagators = otel(env, r.report, "OTEL_PROPAGATORS", Propagator::list)
+            .map_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage], |(list, _)| list);
         let attributes = otel(env, r.report, "OTEL_RESOURCE_ATTRIBUTES", attributes);
         let telemetry = Telemetry {
+            semconv: conventions::semconv(env, &mut r),
+            propagate: conventions::propagate(&mut r, traces.as_ref(), &propagators),
             traces,
             metrics,
             logs,
@@ -137,8 +147,7 @@ impl Telemetry {
             log_text: bound(env, &mut r, "max_log_text", "LOGRECORD", "VALUE_LENGTH", 0),
             span_attributes: bound(env, &mut r, "max_span_attributes", "SPAN", "COUNT", 1),
             log_attributes: bound(env, &mut r, "max_log_attributes", "LOGRECORD", "COUNT", 1),
-            propagators: otel(env, r.report, "OTEL_PROPAGATORS", Propagator::list)
-                .map_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage], |(list, _)| list),
+            propagators,
             max_label_sets: r.count("max_label_sets", 2000, 1..=1_000_000),
             max_models: r.count("max_models", 200, 1..=100_000),
             max_keys: r.count("max_keys", 200, 1..=100_000),

@@ -1,108 +1,213 @@
-//! Names of span attributes and events; some name labels too. Durations are seconds.
+//! Span attributes and events: one table, from which the spans, the documentation and its test come. Some name labels
+//! of metrics too. Durations are seconds.
 
-pub(crate) const OPERATION: &str = "gen_ai.operation.name";
-pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
-pub(crate) const CONVERSATION: &str = "gen_ai.conversation.id";
-pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
-pub(crate) const CHOICE_COUNT: &str = "gen_ai.request.choice.count";
-pub(crate) const SEED: &str = "gen_ai.request.seed";
-pub(crate) const TOP_K: &str = "gen_ai.request.top_k";
-pub(crate) const TOP_P: &str = "gen_ai.request.top_p";
-pub(crate) const TEMPERATURE: &str = "gen_ai.request.temperature";
-pub(crate) const MAX_TOKENS: &str = "gen_ai.request.max_tokens";
-pub(crate) const FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
-pub(crate) const PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
-pub(crate) const REASONING_LEVEL: &str = "gen_ai.request.reasoning.level";
-pub(crate) const STREAM: &str = "gen_ai.request.stream";
-pub(crate) const RESPONSE_ID: &str = "gen_ai.response.id";
-pub(crate) const RESPONSE_MODEL: &str = "gen_ai.response.model";
-pub(crate) const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
-pub(crate) const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
-pub(crate) const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
-pub(crate) const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
-pub(crate) const CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
-pub(crate) const CACHE_CREATION: &str = "gen_ai.usage.cache_creation.input_tokens";
-pub(crate) const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
-pub(crate) const SERVER_ADDRESS: &str = "server.address";
-pub(crate) const SERVER_PORT: &str = "server.port";
-pub(crate) const ERROR_TYPE: &str = "error.type";
-pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
-pub(crate) const OPENAI_API_TYPE: &str = "openai.api.type";
-pub(crate) const OPENAI_REQUEST_TIER: &str = "openai.request.service_tier";
-pub(crate) const OPENAI_RESPONSE_TIER: &str = "openai.response.service_tier";
+use crate::semconv::Semconv;
 
-pub(crate) const EXCHANGE: &str = "limpid.exchange.id";
-pub(crate) const ENDPOINT: &str = "limpid.endpoint";
-pub(crate) const UPSTREAM: &str = "limpid.upstream";
-pub(crate) const REGION: &str = "limpid.region";
-pub(crate) const KEY: &str = "limpid.key";
-pub(crate) const PROJECT: &str = "limpid.project";
-pub(crate) const USER: &str = "limpid.user";
-pub(crate) const TEMPLATE: &str = "limpid.template";
-pub(crate) const SESSION: &str = "limpid.session";
-pub(crate) const PRIORITY: &str = "limpid.priority";
-pub(crate) const REQUEST_ID: &str = "limpid.request_id";
-pub(crate) const ATTEMPTS: &str = "limpid.attempts";
-pub(crate) const CATEGORY: &str = "limpid.outcome.category";
-pub(crate) const REASON: &str = "limpid.outcome.reason";
-pub(crate) const ENDING: &str = "limpid.outcome.ending";
-pub(crate) const FAULT: &str = "limpid.outcome.fault";
-pub(crate) const RETRYABLE: &str = "limpid.outcome.retryable";
-pub(crate) const RETRY_AFTER: &str = "limpid.retry_after";
+/// The type of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    Text,
+    Int,
+    Double,
+    Bool,
+    Texts,
+}
+
+impl Type {
+    /// As the conventions write it.
+    #[cfg(test)]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Type::Text => "string",
+            Type::Int => "int",
+            Type::Double => "double",
+            Type::Bool => "boolean",
+            Type::Texts => "string[]",
+        }
+    }
+}
+
+/// How much the conventions want it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Required,
+    Conditional,
+    Recommended,
+    /// limpid's own.
+    Own,
+}
+
+impl Level {
+    #[cfg(test)]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Level::Required => "required",
+            Level::Conditional => "conditional",
+            Level::Recommended => "recommended",
+            Level::Own => "limpid's",
+        }
+    }
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attr {
+    v1_41: (&'static str, Type),
+    latest: (&'static str, Type),
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test holds to the table"))]
+    pub(crate) level: Level,
+    /// Without a full stop at the end.
+    #[cfg_attr(not(test), expect(dead_code, reason = "likewise"))]
+    pub(crate) note: &'static str,
+}
+
+impl Attr {
+    /// Its name and type.
+    pub(crate) const fn of(&self, semconv: Semconv) -> (&'static str, Type) {
+        match semconv {
+            Semconv::V1_41 => self.v1_41,
+            Semconv::Latest => self.latest,
+        }
+    }
+
+    /// Its name where no convention renames it.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.v1_41.0
+    }
+}
+
+macro_rules! attributes {
+    (@latest $name:literal $kind:ident) => { ($name, Type::$kind) };
+    (@latest $name:literal $kind:ident $new:literal $new_kind:ident) => { ($new, Type::$new_kind) };
+    ($($attr:ident = $name:literal $kind:ident $(=> $new:literal $new_kind:ident)?, $level:ident, $note:literal;)+) => {
+        $(pub(crate) const $attr: Attr = Attr {
+            v1_41: ($name, Type::$kind),
+            latest: attributes!(@latest $name $kind $($new $new_kind)?),
+            level: Level::$level,
+            note: $note,
+        };)+
+
+        /// All of them.
+        #[cfg(test)]
+        pub(crate) const ATTRIBUTES: &[Attr] = &[$($attr),+];
+    };
+}
+
+attributes! {
+    OPERATION = "gen_ai.operation.name" Text, Required, "`chat`, `text_completion`, `embeddings`, `generate_content`; for other APIs, limpid's name of the endpoint";
+    PROVIDER = "gen_ai.provider.name" Text, Required, "the upstream's `provider`; absent where no route matched";
+    REQUEST_MODEL = "gen_ai.request.model" Text, Conditional, "what was asked for, else what answered";
+    SERVER_ADDRESS = "server.address" Text, Recommended, "the upstream's host";
+    SERVER_PORT = "server.port" Int, Conditional, "its port";
+    ERROR_TYPE = "error.type" Text, Conditional, "the reason of an outcome that is not `ok`; the same on metrics";
+    CONVERSATION = "gen_ai.conversation.id" Text, Conditional, "the request's `conversation`, else `x-limpid-session`";
+    OUTPUT_TYPE = "gen_ai.output.type" Text, Conditional, "`text`, `json`, `image`, `speech`: what the request asks for, where it says so";
+    PROMPT_NAME = "gen_ai.prompt.name" Text, Conditional, "`x-limpid-template`";
+    CHOICE_COUNT = "gen_ai.request.choice.count" Int, Conditional, "if it is not 1";
+    SEED = "gen_ai.request.seed" Int, Conditional, "";
+    STREAM = "gen_ai.request.stream" Bool, Conditional, "true, or absent";
+    TOP_K = "gen_ai.request.top_k" Double => "gen_ai.request.top_k" Int, Conditional, "";
+    TOP_P = "gen_ai.request.top_p" Double, Recommended, "";
+    TEMPERATURE = "gen_ai.request.temperature" Double, Recommended, "";
+    MAX_TOKENS = "gen_ai.request.max_tokens" Int, Recommended, "";
+    FREQUENCY_PENALTY = "gen_ai.request.frequency_penalty" Double, Recommended, "";
+    PRESENCE_PENALTY = "gen_ai.request.presence_penalty" Double, Recommended, "";
+    REASONING_LEVEL = "gen_ai.request.reasoning.level" Text, Recommended, "";
+    PREVIOUS_RESPONSE = "gen_ai.request.previous_response.id" Text, Recommended, "";
+    ENCODING_FORMATS = "gen_ai.request.encoding_formats" Texts, Recommended, "embeddings";
+    DIMENSIONS = "gen_ai.embeddings.dimension.count" Int, Recommended, "embeddings: the size that was asked for";
+    RESPONSE_ID = "gen_ai.response.id" Text, Recommended, "";
+    RESPONSE_MODEL = "gen_ai.response.model" Text, Recommended, "";
+    FINISH_REASONS = "gen_ai.response.finish_reasons" Texts, Recommended, "one a choice, in their order; `error` for one that began and did not end";
+    TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk" Double, Recommended, "streams: to the first event of any kind";
+    INPUT_TOKENS = "gen_ai.usage.input_tokens" Int, Recommended, "all of them, cached ones included";
+    OUTPUT_TOKENS = "gen_ai.usage.output_tokens" Int, Recommended, "all of them, hidden reasoning included";
+    CACHE_READ = "gen_ai.usage.cache_read.input_tokens" Int, Recommended, "";
+    CACHE_WRITE = "gen_ai.usage.cache_creation.input_tokens" Int => "gen_ai.usage.cache_write.input_tokens" Int, Recommended, "";
+    REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens" Int, Recommended, "";
+    AUDIO_INPUT_TOKENS = "gen_ai.usage.audio.input_tokens" Int, Recommended, "";
+    IMAGE_INPUT_TOKENS = "gen_ai.usage.image.input_tokens" Int, Recommended, "";
+    AUDIO_OUTPUT_TOKENS = "gen_ai.usage.audio.output_tokens" Int, Recommended, "";
+    HTTP_STATUS = "http.response.status_code" Int, Recommended, "";
+    OPENAI_API_TYPE = "openai.api.type" Text, Recommended, "provider `openai`: `chat_completions` or `responses`";
+    OPENAI_REQUEST_TIER = "openai.request.service_tier" Text, Conditional, "provider `openai`: if it is not `auto`";
+    OPENAI_RESPONSE_TIER = "openai.response.service_tier" Text, Conditional, "provider `openai`";
+    OPENAI_FINGERPRINT = "openai.response.system_fingerprint" Text, Recommended, "provider `openai`";
+    AZURE_NAMESPACE = "azure.resource_provider.namespace" Text, Recommended, "providers `azure.ai.inference` and `azure.ai.openai`: `Microsoft.CognitiveServices`";
+
+    EXCHANGE = "limpid.exchange.id" Text, Own, "the record's id";
+    ENDPOINT = "limpid.endpoint" Text, Own, "";
+    UPSTREAM = "limpid.upstream" Text, Own, "its name in the settings";
+    REGION = "limpid.region" Text, Own, "";
+    KEY = "limpid.key" Text, Own, "";
+    PROJECT = "limpid.project" Text, Own, "";
+    USER = "limpid.user" Text, Own, "";
+    TEMPLATE = "limpid.template" Text, Own, "";
+    SESSION = "limpid.session" Text, Own, "";
+    PRIORITY = "limpid.priority" Text, Own, "";
+    REQUEST_ID = "limpid.request_id" Text, Own, "the client's `x-request-id`";
+    ATTEMPTS = "limpid.attempts" Int, Own, "how often it was sent; beyond 1, each attempt is a child span";
+    ATTEMPT = "limpid.attempt.number" Int, Own, "on a child span `attempt`: which it is, from 1";
+    CATEGORY = "limpid.outcome.category" Text, Own, "";
+    REASON = "limpid.outcome.reason" Text, Own, "";
+    ENDING = "limpid.outcome.ending" Text, Own, "";
+    FAULT = "limpid.outcome.fault" Text, Own, "";
+    RETRYABLE = "limpid.outcome.retryable" Text, Own, "";
+    RETRY_AFTER = "limpid.retry_after" Double, Own, "";
+    REQUESTS_LIMIT = "limpid.rate_limit.requests.limit" Int, Own, "";
+    REQUESTS_REMAINING = "limpid.rate_limit.requests.remaining" Int, Own, "";
+    REQUESTS_RESET = "limpid.rate_limit.requests.reset" Double, Own, "";
+    TOKENS_LIMIT = "limpid.rate_limit.tokens.limit" Int, Own, "";
+    TOKENS_REMAINING = "limpid.rate_limit.tokens.remaining" Int, Own, "";
+    TOKENS_RESET = "limpid.rate_limit.tokens.reset" Double, Own, "";
+    INPUT_LIMIT = "limpid.rate_limit.input_tokens.limit" Int, Own, "";
+    INPUT_REMAINING = "limpid.rate_limit.input_tokens.remaining" Int, Own, "";
+    INPUT_RESET = "limpid.rate_limit.input_tokens.reset" Double, Own, "";
+    OUTPUT_LIMIT = "limpid.rate_limit.output_tokens.limit" Int, Own, "";
+    OUTPUT_REMAINING = "limpid.rate_limit.output_tokens.remaining" Int, Own, "";
+    OUTPUT_RESET = "limpid.rate_limit.output_tokens.reset" Double, Own, "";
+    AUDIO_INPUT = "limpid.usage.audio_input.duration" Double, Own, "audio that is counted by its length";
+    ANSWERED = "limpid.answered_by_limpid" Bool, Own, "true, or absent";
+    REFUSAL = "limpid.refusal.verdict" Text, Own, "`suspected` or `certain`, or absent";
+    REFUSAL_SOURCE = "limpid.refusal.source" Text, Own, "";
+    REFUSAL_KIND = "limpid.refusal.kind" Text, Own, "";
+    QUEUE = "limpid.queue.duration" Double, Own, "";
+    TTFT = "limpid.ttft" Double, Own, "";
+    TPOT = "limpid.tpot" Double, Own, "";
+    STALL = "limpid.stall" Double, Own, "";
+    READER_LAG = "limpid.reader_lag" Double, Own, "";
+    OUTPUT_SPEED = "limpid.output_tokens_per_s" Double, Own, "";
+    USAGE_SOURCE = "limpid.usage.source" Text, Own, "`reported`, `exact` or `estimated`: what the usage attributes are worth";
+    USAGE_METHOD = "limpid.usage.method" Text, Own, "how an estimate was made";
+    PRICE_USD = "limpid.price.usd" Double, Own, "";
+    PRICE_SOURCE = "limpid.price.source" Text, Own, "";
+    PRICE_ESTIMATED = "limpid.price.estimated" Bool, Own, "true, or absent";
+    PRICE_MATCHED = "limpid.price.matched" Text, Own, "";
+    UNPRICED = "limpid.unpriced" Text, Own, "why there is no price";
+    UNESTIMATED = "limpid.unestimated" Text, Own, "why there is no estimate";
+}
+
 /// Limit, remaining and reset (seconds) of each budget that a head tells of, as [`RateLimits::known`] names them.
 ///
 /// [`RateLimits::known`]: limpid_core::RateLimits::known
-pub(crate) const RATE_LIMITS: [(&str, [&str; 3]); 4] = [
-    (
-        "requests",
-        [
-            "limpid.rate_limit.requests.limit",
-            "limpid.rate_limit.requests.remaining",
-            "limpid.rate_limit.requests.reset",
-        ],
-    ),
-    (
-        "tokens",
-        ["limpid.rate_limit.tokens.limit", "limpid.rate_limit.tokens.remaining", "limpid.rate_limit.tokens.reset"],
-    ),
-    (
-        "input_tokens",
-        [
-            "limpid.rate_limit.input_tokens.limit",
-            "limpid.rate_limit.input_tokens.remaining",
-            "limpid.rate_limit.input_tokens.reset",
-        ],
-    ),
-    (
-        "output_tokens",
-        [
-            "limpid.rate_limit.output_tokens.limit",
-            "limpid.rate_limit.output_tokens.remaining",
-            "limpid.rate_limit.output_tokens.reset",
-        ],
-    ),
+pub(crate) const RATE_LIMITS: [(&str, [Attr; 3]); 4] = [
+    ("requests", [REQUESTS_LIMIT, REQUESTS_REMAINING, REQUESTS_RESET]),
+    ("tokens", [TOKENS_LIMIT, TOKENS_REMAINING, TOKENS_RESET]),
+    ("input_tokens", [INPUT_LIMIT, INPUT_REMAINING, INPUT_RESET]),
+    ("output_tokens", [OUTPUT_LIMIT, OUTPUT_REMAINING, OUTPUT_RESET]),
 ];
-pub(crate) const AUDIO_INPUT: &str = "limpid.usage.audio_input.duration";
-pub(crate) const ANSWERED: &str = "limpid.answered_by_limpid";
-pub(crate) const REFUSAL: &str = "limpid.refusal.verdict";
-pub(crate) const REFUSAL_SOURCE: &str = "limpid.refusal.source";
-pub(crate) const REFUSAL_KIND: &str = "limpid.refusal.kind";
-pub(crate) const QUEUE: &str = "limpid.queue.duration";
-pub(crate) const TTFT: &str = "limpid.ttft";
-pub(crate) const TPOT: &str = "limpid.tpot";
-pub(crate) const STALL: &str = "limpid.stall";
-pub(crate) const READER_LAG: &str = "limpid.reader_lag";
-pub(crate) const OUTPUT_SPEED: &str = "limpid.output_tokens_per_s";
-pub(crate) const USAGE_SOURCE: &str = "limpid.usage.source";
-pub(crate) const USAGE_METHOD: &str = "limpid.usage.method";
-pub(crate) const PRICE_USD: &str = "limpid.price.usd";
-pub(crate) const PRICE_SOURCE: &str = "limpid.price.source";
-pub(crate) const PRICE_ESTIMATED: &str = "limpid.price.estimated";
-pub(crate) const PRICE_MATCHED: &str = "limpid.price.matched";
-pub(crate) const UNPRICED: &str = "limpid.unpriced";
-pub(crate) const UNESTIMATED: &str = "limpid.unestimated";
+
+/// What the operator's own labels begin with.
+pub(crate) const OWN_LABEL: &str = "limpid.label.";
+
+/// The span of one attempt where there were several.
+pub(crate) const ATTEMPT_SPAN: &str = "attempt";
+/// The `error.type` of an attempt that came back unsent.
+pub(crate) const UNSENT: &str = "connection_closed";
 
 /// The event at the first token; the convention has none, so the name is limpid's.
 pub(crate) const FIRST_TOKEN_EVENT: &str = "limpid.first_token";
 /// The event at the first visible text.
 pub(crate) const FIRST_CONTENT_EVENT: &str = "limpid.first_content";
+/// The event at the error inside a stream, or where a stream broke off.
+pub(crate) const STREAM_ERROR_EVENT: &str = "limpid.stream_error";

@@ -1,0 +1,94 @@
+//! The conventions' client metrics, under the names of the text that is followed.
+//!
+//! The newer text parts tokens in two: counters, by modality, and histograms of one call, without. What the backend does
+//! not tell apart has the modality `unknown`. It also wants a 0 counted where a reply told no usage; limpid counts nothing
+//! there, for what is not known is absent.
+
+use limpid_core::{Endpoint, ExchangeRecord, Source};
+
+use super::{Backend, Names, Recorder, Value, trace};
+use crate::labels::LabelSet;
+use crate::names::{Metric, Shape};
+
+/// Duration, time to the first chunk, time per further chunk.
+const OPERATION: [Metric; 3] = [Metric::OperationDuration, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk];
+const INFERENCE: [Metric; 3] =
+    [Metric::InferenceDuration, Metric::InferenceTimeToFirstChunk, Metric::InferenceTimePerOutputChunk];
+
+impl<B: Backend> Recorder<B> {
+    pub(super) fn client(&mut self, r: &ExchangeRecord, names: &Names) {
+        let renamed = self.semconv.renames(r.endpoint);
+        let [duration, first_chunk, per_chunk] = if renamed { INFERENCE } else { OPERATION };
+        let t = &r.timeline;
+        let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
+        ends.time(duration, Some(t.total()));
+
+        let mut chunks = self.series(LabelSet::new(Shape::Base, names.base, &[])).traced(trace(r));
+        chunks.time(first_chunk, t.first_event().filter(|_| r.stream));
+        for (count, mean) in t.gaps.buckets() {
+            chunks.add_times(per_chunk, mean.into(), count);
+        }
+        if renamed { self.inference_tokens(r, names) } else { self.token_usage(r, names) }
+    }
+
+    /// v1.41.1: one histogram for both kinds.
+    fn token_usage(&mut self, r: &ExchangeRecord, names: &Names) {
+        for (kind, count) in ["input", "output"].into_iter().zip(counted(r)) {
+            let Some(count) = count else { continue };
+            let kind = self.labels.fixed(Some(kind));
+            let mut tokens = self.series(LabelSet::new(Shape::TokenType, names.base, &[kind]));
+            tokens.add(Metric::TokenUsage, Value::Whole(count));
+        }
+    }
+
+    /// The newer text: a histogram each, and counters.
+    fn inference_tokens(&mut self, r: &ExchangeRecord, names: &Names) {
+        let Some(usage) = &r.usage else { return };
+        let [input, output] = counted(r);
+        let mut calls = self.series(LabelSet::new(Shape::Base, names.base, &[]));
+        calls.add(Metric::OperationInputTokens, input.map(Value::Whole));
+        calls.add(Metric::OperationOutputTokens, output.map(Value::Whole));
+
+        // Completions take and give text; of all others only what is told apart is known.
+        let rest = if r.endpoint == Endpoint::Completions { "text" } else { "unknown" };
+        let known = [("audio", usage.audio_input_tokens, usage.audio_output_tokens), ("image", usage.image_input_tokens, None)];
+        let (mut input_rest, mut output_rest) = (input, output);
+        for (modality, of_input, of_output) in known {
+            let of_input = take(&mut input_rest, of_input);
+            let of_output = take(&mut output_rest, of_output);
+            self.usage(names, modality, &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)]);
+        }
+        let input_part = |part: Option<u64>| part.filter(|_| input.is_some());
+        let parts = [
+            (Metric::UsageInputTokens, input_rest),
+            (Metric::UsageOutputTokens, output_rest),
+            (Metric::UsageCacheRead, input_part(usage.cached_input_tokens)),
+            (Metric::UsageCacheWrite, input_part(usage.cache_write_input_tokens)),
+            (Metric::UsageReasoning, usage.reasoning_output_tokens.filter(|_| output.is_some())),
+        ];
+        self.usage(names, rest, &parts);
+    }
+
+    fn usage(&mut self, names: &Names, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
+        let modality = self.labels.fixed(Some(modality));
+        let mut tokens = self.series(LabelSet::new(Shape::Modality, names.base, &[modality]));
+        for (metric, count) in counts {
+            tokens.add(*metric, count.map(Value::Whole));
+        }
+    }
+}
+
+/// Input and output tokens, estimates left out: the conventions' metrics have no label for one.
+fn counted(r: &ExchangeRecord) -> [Option<u64>; 2] {
+    let Some(usage) = &r.usage else { return [None, None] };
+    let input = usage.input_tokens.filter(|_| usage.source_of_input() != Source::Estimated);
+    let output = usage.output_tokens.filter(|_| usage.source_of_output() != Source::Estimated);
+    [input, output]
+}
+
+/// Takes a modality's tokens off the total. None of them, and more than there are, are as good as not told.
+fn take(total: &mut Option<u64>, part: Option<u64>) -> Option<u64> {
+    let part = part.filter(|n| *n > 0)?;
+    *total = Some(total.as_ref()?.checked_sub(part)?);
+    Some(part)
+}
