@@ -116,6 +116,7 @@ fn unsettled(
         trace_id: caller.trace.map_or(0, |t| t.trace_id),
         span_id: 0,
         caller,
+        labels: Vec::new(),
         request: facts,
         attempts: 0,
         bytes: ByteCounts { request: request.bytes().unwrap_or(0), response: bytes },

@@ -8,14 +8,16 @@ use limpid_core::{Clock, Discount, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
-    EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig, UpstreamKey,
+    EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
 };
-use limpid_route::KeyNames;
+use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
 use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
-use limpid_telemetry::{LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
+use limpid_telemetry::{AttributeLimits, Batching, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
-use crate::settings::{Export, LogFile, Protocol, Settings, Upstream, UpstreamHttp2};
+use crate::settings::{
+    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream, UpstreamHttp2, Waiting,
+};
 
 /// What the relay wants to know.
 pub(crate) fn proxy(
@@ -41,11 +43,24 @@ pub(crate) fn proxy(
             request_bytes: settings.observe.max_request_bytes,
         },
         keys: keys(settings),
+        labels: LabelRules::new(settings.labels.iter().map(|l| (Arc::clone(&l.name), l.from.clone()))),
+        trace: trace(settings),
         settler: Settler::new(prices(settings)).with_texts(settings.refusals.rules()),
         estimates: estimates(settings),
         sink,
         clock,
     })
+}
+
+/// How traces go on.
+fn trace(settings: &Settings) -> TraceConfig {
+    let t = &settings.telemetry;
+    let propagate = match t.propagate {
+        Propagate::AsIs => limpid_proxy::Propagate::AsIs,
+        Propagate::Child => limpid_proxy::Propagate::Child,
+        Propagate::Always => limpid_proxy::Propagate::Always,
+    };
+    TraceConfig { propagate, sample_ratio: t.sample_ratio }
 }
 
 /// Where prices come from.
@@ -145,34 +160,74 @@ pub(crate) fn metrics(settings: &Settings) -> MetricsConfig {
         max_models: t.max_models,
         max_keys: t.max_keys,
         max_projects: t.max_projects,
+        own_labels: settings
+            .labels
+            .iter()
+            .filter(|l| l.metrics)
+            .map(|l| (Arc::clone(&l.name), l.max_values))
+            .collect(),
+        known_models: known_models(settings),
     }
 }
 
-/// Where the exchange log goes.
-pub(crate) fn log_target(file: &LogFile) -> LogTarget {
-    match file {
+/// The models that the settings name in full.
+fn known_models(settings: &Settings) -> Vec<Arc<str>> {
+    let served = settings.upstreams.iter().flat_map(|u| &u.serves.models);
+    let served = served.filter_map(|pattern| match pattern {
+        ModelPattern::Exact(name) => Some(Arc::from(&**name)),
+        ModelPattern::Prefix(_) => None,
+    });
+    let priced = settings.prices.iter().flat_map(|p| &p.models).filter(|m| !m.ends_with('*')).cloned();
+    served.chain(priced).collect()
+}
+
+/// Where the exchange log goes; `None` where there is none.
+pub(crate) fn log_target(settings: &Settings) -> Option<LogTarget> {
+    let log = &settings.exchange_log;
+    let rotation = LogRotation {
+        size: log.rotate_size.map(|size| size as u64),
+        age: log.rotate_age,
+        keep: log.keep,
+    };
+    log.file.as_ref().map(|file| match file {
         LogFile::Stdout => LogTarget::Stdout,
-        LogFile::Path(path) => LogTarget::File(path.clone()),
-    }
+        LogFile::Path(path) => LogTarget::File(path.clone(), rotation),
+    })
 }
 
 /// What the export wants to know; `None` where there is nothing to export to.
 pub(crate) fn otlp(settings: &Settings) -> Option<OtlpConfig> {
     let t = &settings.telemetry;
-    if t.traces.is_none() && t.metrics.is_none() {
+    if t.traces.is_none() && t.metrics.is_none() && t.logs.is_none() {
         return None;
     }
     Some(OtlpConfig {
         traces: t.traces.as_ref().map(export),
         metrics: t.metrics.as_ref().map(export),
+        logs: t.logs.as_ref().map(export),
+        semconv: match t.semconv {
+            Semconv::V1_41 => limpid_telemetry::Semconv::V1_41,
+            Semconv::Latest => limpid_telemetry::Semconv::Latest,
+        },
         service_name: t.service_name.to_string(),
         resource: t.resource.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         metric_interval: t.metric_interval,
+        temporality: match t.temporality {
+            Temporality::Cumulative => limpid_telemetry::Temporality::Cumulative,
+            Temporality::Delta => limpid_telemetry::Temporality::Delta,
+            Temporality::LowMemory => limpid_telemetry::Temporality::LowMemory,
+        },
+        exponential_histograms: t.histograms == Histograms::Exponential,
         sample_ratio: t.sample_ratio,
-        span_queue: t.span_queue,
-        span_batch: t.span_batch,
-        span_delay: t.span_delay,
+        spans: batching(t.spans),
+        log_records: batching(t.log_records),
+        span_limits: AttributeLimits { value_length: t.span_text, count: t.span_attributes },
+        log_limits: AttributeLimits { value_length: t.log_text, count: t.log_attributes },
     })
+}
+
+fn batching(waiting: Waiting) -> Batching {
+    Batching { queue: waiting.queue, batch: waiting.batch, delay: waiting.delay }
 }
 
 fn export(export: &Export) -> OtlpExport {
@@ -180,9 +235,12 @@ fn export(export: &Export) -> OtlpExport {
         endpoint: export.endpoint.clone(),
         protocol: match export.protocol {
             Protocol::HttpProtobuf => limpid_telemetry::Protocol::HttpProtobuf,
+            Protocol::HttpJson => limpid_telemetry::Protocol::HttpJson,
             Protocol::Grpc => limpid_telemetry::Protocol::Grpc,
         },
+        gzip: export.compression == Compression::Gzip,
         headers: export.headers.iter().map(|(name, value)| (name.to_string(), value.expose().to_owned())).collect(),
         timeout: export.timeout,
+        tls: export.tls.clone(),
     }
 }

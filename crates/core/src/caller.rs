@@ -1,7 +1,7 @@
 //! Who asks, and what they ask for.
 
-use crate::UsageAsked;
 use crate::endpoint::named_enum;
+use crate::{OwnLabel, UsageAsked};
 
 /// Who is asking. Every member is absent unless a request or the settings name it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +35,16 @@ pub struct TraceParent {
     pub span_id: u64,
     /// Bit 0 of the flags.
     pub sampled: bool,
+}
+
+/// Whether a new trace belongs to this share of all, 0 to 1. Told from the id alone, as OpenTelemetry's `TraceIdRatioBased`
+/// does, so that whoever has the same share decides alike.
+pub fn in_share(trace_id: u128, share: f64) -> bool {
+    /// As many as the values of 63 bits.
+    const ALL: f64 = 9_223_372_036_854_775_808.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the lower half; saturates")]
+    let (place, bound) = ((trace_id as u64) >> 1, (share.max(0.0) * ALL) as u64);
+    share >= 1.0 || place < bound
 }
 
 /// The model's names: what was asked for and what answered. They differ for aliases and dated versions.
@@ -107,6 +117,8 @@ pub struct RequestFacts {
     pub encoding_formats: Vec<Box<str>>,
     /// `dimensions` or `output_dimension` of embeddings.
     pub dimensions: Option<u64>,
+    /// Members of `metadata` that the settings make labels of. The record has them among its labels, not here.
+    pub metadata: Vec<OwnLabel>,
     /// What limpid made of an upstream's `ask_for_usage`. Absent where the setting is off, no stream of chat or completions
     /// is asked for, or the client says itself whether it wants its usage.
     pub usage_asked: Option<UsageAsked>,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Caller, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, Price, RateLimits, Refusal,
-    RequestFacts, Timeline, Usage,
+    Caller, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, OwnLabel, Price, RateLimits,
+    Refusal, RequestFacts, Timeline, Usage,
 };
 
 /// A ULID: 26 characters that sort by the time of arrival.
@@ -60,6 +60,8 @@ pub struct ExchangeRecord {
     pub model: ModelNames,
     /// Who asked.
     pub caller: Caller,
+    /// The operator's own labels that have a value here, by name; at most [`OwnLabel::MOST`].
+    pub labels: Vec<OwnLabel>,
     /// What was asked, as far as seen.
     pub request: RequestFacts,
     /// The span of this exchange: the client's trace id, or a new one; and a new span id.

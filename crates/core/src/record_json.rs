@@ -50,6 +50,8 @@ struct Line<'a> {
     priority: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "OwnLabels::is_empty")]
+    labels: OwnLabels<'a>,
     trace_id: String,
     span_id: String,
     outcome: &'a crate::Outcome,
@@ -112,6 +114,7 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             session: caller.session.as_deref(),
             priority: caller.priority.as_deref(),
             request_id: caller.request_id.as_deref(),
+            labels: OwnLabels(&r.labels),
             trace_id: format!("{:032x}", r.trace_id),
             span_id: format!("{:016x}", r.span_id),
             outcome: &r.outcome,
@@ -156,6 +159,21 @@ struct Chunks {
     events: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_events: Option<u64>,
+}
+
+/// An object: name to value.
+struct OwnLabels<'a>(&'a [crate::OwnLabel]);
+
+impl OwnLabels<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for OwnLabels<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|label| (&*label.name, &*label.value)))
+    }
 }
 
 struct Timing<'a>(&'a ExchangeRecord);
@@ -267,6 +285,7 @@ mod tests {
                 reader_lag: Some(Duration::from_micros(300)),
                 ..Timeline::default()
             },
+            labels: crate::OwnLabel::new(&"segment".into(), "gold").into_iter().collect(),
             events: Some(102),
             token_events: Some(100),
             finish_reasons: vec![FinishReason { index: 0, reason: "stop".into() }],
@@ -308,6 +327,7 @@ mod tests {
             got["price"],
             serde_json::json!({"usd": "0.000123", "source": "catalogue", "matched": "openai/gpt-4o-mini", "table": "2026-11-20"})
         );
+        assert_eq!(got["labels"], serde_json::json!({"segment": "gold"}));
         assert_eq!(got["finish_reasons"], serde_json::json!(["stop"]));
     }
 

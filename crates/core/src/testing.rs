@@ -21,6 +21,7 @@ pub(crate) fn record() -> ExchangeRecord {
         upstream: None,
         model: ModelNames::default(),
         caller: Caller::default(),
+        labels: Vec::new(),
         request: RequestFacts::default(),
         trace_id: 1,
         span_id: 2,

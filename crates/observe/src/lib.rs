@@ -25,5 +25,5 @@ mod seen;
 
 pub use frame::CloseWatch;
 pub use head::rate_limits;
-pub use request::RequestObserver;
+pub use request::{MetadataLabel, RequestObserver};
 pub use response::{Limits, ResponseHead, ResponseObserver};

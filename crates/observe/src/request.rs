@@ -5,7 +5,9 @@
 //! backends read: of a member that stands twice the last one counts. It is no validator; what is no JSON object (a
 //! compressed or multipart body) ends the scan at its first byte, and nothing is known.
 
-use limpid_core::{OutputType, RequestFacts};
+use std::sync::Arc;
+
+use limpid_core::{OutputType, OwnLabel, RequestFacts};
 use memchr::memchr2;
 
 use crate::seen::cut;
@@ -23,9 +25,14 @@ const MOST_FORMATS: usize = 8;
 /// How deep a member may stand: `text.format.type`.
 const DEEPEST: usize = 3;
 
+/// A member of `metadata` that becomes a label: its name, and the label's.
+pub type MetadataLabel = (Box<str>, Arc<str>);
+
 /// See the module.
 #[derive(Debug)]
 pub struct RequestObserver {
+    /// Empty: `metadata` is passed over like any other member.
+    metadata: Arc<[MetadataLabel]>,
     left: usize,
     state: State,
     /// Open brackets, the top-level object's included.
@@ -58,7 +65,13 @@ enum State {
 impl RequestObserver {
     /// An observer that looks at no more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
+        Self::with_metadata(limit, Arc::default())
+    }
+
+    /// The same, which also makes labels of these members of `metadata`, where they are strings, numbers or truths.
+    pub fn with_metadata(limit: usize, metadata: Arc<[MetadataLabel]>) -> Self {
         RequestObserver {
+            metadata,
             left: limit,
             state: if limit == 0 { State::Over } else { State::Start(0) },
             depth: 0,
@@ -162,6 +175,7 @@ impl RequestObserver {
     /// strings count where it is a list of formats.
     fn opens(&mut self, object: bool) {
         match (self.name(), object) {
+            (Name::Metadata, true) if self.depth == 1 => self.facts.metadata.clear(),
             // Ollama: a schema.
             (Name::Format, true) if self.depth == 1 => self.facts.output_type = Some(OutputType::Json),
             (Name::EncodingFormats, false) if self.depth == 1 => self.facts.encoding_formats.clear(),
@@ -186,13 +200,24 @@ impl RequestObserver {
         self.state = State::Structure;
         if self.name_next {
             let above = self.path().split_last().map_or(&[][..], |(_, above)| above);
-            let name = if self.keep { Name::of(above, &unescape(&self.kept)) } else { Name::Other };
+            let name = if self.keep { self.name_of(above, &unescape(&self.kept)) } else { Name::Other };
             self.set_name(name);
             self.drop_kept();
         } else {
             self.value(true);
         }
         behind
+    }
+
+    fn name_of(&self, above: &[Name], text: &str) -> Name {
+        match above {
+            [] if text == "metadata" && !self.metadata.is_empty() => Name::Metadata,
+            [Name::Metadata] => {
+                let at = self.metadata.iter().position(|(member, _)| **member == *text);
+                at.and_then(|at| u8::try_from(at).ok()).map_or(Name::Other, Name::MetadataMember)
+            }
+            _ => Name::of(above, text),
+        }
     }
 
     /// The names from the top down to where this is; empty where it is too deep.
@@ -242,7 +267,9 @@ impl RequestObserver {
     fn value(&mut self, string: bool) {
         if self.keep {
             let name = self.name();
-            if string {
+            if let Name::MetadataMember(at) = name {
+                self.label(usize::from(at), string);
+            } else if string {
                 let text = unescape(&self.kept);
                 self.facts_from_text(name, &text);
             } else if let Ok(text) = std::str::from_utf8(&self.kept) {
@@ -250,6 +277,16 @@ impl RequestObserver {
             }
         }
         self.drop_kept();
+    }
+
+    /// A member of `metadata` is complete. What is no value of its own (`null`) takes back what stood there before.
+    fn label(&mut self, at: usize, string: bool) {
+        let text = if string { unescape(&self.kept) } else { String::from_utf8_lossy(&self.kept).into_owned() };
+        let Some((_, name)) = self.metadata.get(at) else { return };
+        self.facts.metadata.retain(|label| label.name != *name);
+        if string || text != "null" {
+            self.facts.metadata.extend(OwnLabel::new(name, &text));
+        }
     }
 
     fn facts_from_text(&mut self, name: Name, text: &str) {

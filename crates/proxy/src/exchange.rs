@@ -12,8 +12,8 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, RateLimits, RelayFailure,
-    Tick, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, Observation, ObserverFault, OwnLabel, RateLimits,
+    RelayFailure, Tick, Timeline, Unsent, UpstreamInfo,
 };
 use limpid_observe::{ResponseHead, ResponseObserver, rate_limits};
 use limpid_settle::Unsettled;
@@ -22,6 +22,7 @@ use limpid_settle::tokens::Unestimated;
 use crate::estimator::Job;
 use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
+use crate::trace_context::Span;
 
 /// Bodies larger than this are parsed on a thread that serves no connection; 64 KiB take about 50 µs.
 const SETTLE_ASIDE: usize = 64 * 1024;
@@ -32,16 +33,20 @@ pub(crate) struct Arrival {
     pub(crate) method: Method,
     pub(crate) path: Box<str>,
     pub(crate) caller: Caller,
+    pub(crate) labels: Vec<OwnLabel>,
 }
 
 /// One exchange, until it is settled.
 pub(crate) struct Exchange(Option<Box<Open>>);
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; no two make a state")]
 struct Open {
     shared: Arc<Shared>,
     arrival: Arrival,
     tap: Arc<RequestTap>,
     id: ExchangeId,
+    trace_id: u128,
+    span_id: u64,
     timeline: Timeline,
     upstream: Option<Arc<UpstreamInfo>>,
     attempts: u32,
@@ -65,6 +70,8 @@ impl Exchange {
         tap.keep(shared.estimator.as_ref().and_then(|e| e.text(arrival.endpoint)));
         Exchange(Some(Box::new(Open {
             id: shared.ids.exchange(shared.clock.wall(arrived)),
+            trace_id: arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id),
+            span_id: shared.ids.span(),
             timeline: Timeline { arrived, ..Timeline::default() },
             shared,
             arrival,
@@ -99,6 +106,22 @@ impl Exchange {
         }
     }
 
+    /// The attempt came back unsent at `at`.
+    pub(crate) fn came_back(&mut self, at: Tick) {
+        if let Some(open) = &mut self.0
+            && let Some(began) = open.timeline.sent
+        {
+            open.timeline.unsent.push(Unsent { began, ended: at });
+        }
+    }
+
+    /// The ids of its span; `None` once it is over.
+    pub(crate) fn span(&self) -> Option<Span> {
+        let Open { arrival, trace_id, span_id, .. } = self.0.as_deref()?;
+        let (trace_id, span_id, client) = (*trace_id, *span_id, arrival.caller.trace);
+        Some(Span { endpoint: arrival.endpoint, trace_id, span_id, client })
+    }
+
     /// The response's head is here, with what it tells of limits: its body will be observed.
     pub(crate) fn answered(&mut self, status: u16, fields: &HeaderMap) {
         let Some(open) = &mut self.0 else { return };
@@ -107,6 +130,7 @@ impl Exchange {
         let (content_type, content_encoding) = (text(&CONTENT_TYPE), text(&CONTENT_ENCODING));
         open.timeline.headers = Some(now);
         open.status = Some(status);
+        open.arrival.labels.extend(open.shared.labels.of_response(fields));
         open.labelled_stream = content_type.is_some_and(|t| t.starts_with("text/event-stream"));
         if open.shared.observe.enabled {
             let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -258,7 +282,7 @@ impl Open {
         if let Some(estimator) = shared.estimator.as_ref().filter(|_| exchange.lacks_tokens()) {
             match estimator.submit(Job { exchange, request, reply }) {
                 Ok(()) => return,
-                Err(back) => exchange = back,
+                Err(back) => exchange = *back,
             }
             exchange.without_estimate(Unestimated::QueueFull);
         }
@@ -267,6 +291,10 @@ impl Open {
 
     fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {
         let Open { shared, arrival, tap, timeline, .. } = self;
+        let mut request = tap.facts();
+        let mut labels = arrival.labels;
+        labels.append(&mut request.metadata);
+        labels.sort_by(|a, b| a.name.cmp(&b.name));
         Unsettled {
             id: self.id,
             started_at: shared.clock.wall(timeline.arrived),
@@ -276,10 +304,11 @@ impl Open {
             status: self.status,
             answered_by_limpid: self.answered_by_limpid,
             upstream: self.upstream,
-            request: tap.facts(),
-            trace_id: arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id),
-            span_id: shared.ids.span(),
+            request,
+            trace_id: self.trace_id,
+            span_id: self.span_id,
             caller: arrival.caller,
+            labels,
             attempts: self.attempts,
             bytes: ByteCounts { request: tap.bytes(), response: self.response_bytes },
             ending,

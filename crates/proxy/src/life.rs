@@ -58,7 +58,12 @@ pub(crate) async fn live(
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
     let relayed = match for_upstream(upstream, request, websocket.is_some()) {
-        Ok(request) => forward::forward(&shared, worker, upstream, request, &mut exchange).await,
+        Ok(mut request) => {
+            if let Some(span) = exchange.span() {
+                shared.trace.apply(request.headers_mut(), span);
+            }
+            forward::forward(&shared, worker, upstream, request, &mut exchange).await
+        }
         Err(failure) => Err(failure),
     };
     let sound = relayed.and_then(|answer| framing::response(&answer.response, websocket.is_some()).map(|()| answer));
@@ -73,13 +78,14 @@ pub(crate) async fn live(
 
 /// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
 fn arrive(shared: &Arc<Shared>, request: Request<Incoming>, websocket: bool) -> (Exchange, Request<RequestBody>) {
-    let tap = RequestTap::new(shared.looked_at);
+    let tap = RequestTap::new(shared.looked_at, &shared.metadata);
     let (parts, body) = request.into_parts();
     let arrival = Arrival {
         endpoint: if websocket { upgrade::classify(&parts) } else { classify(&parts.method, parts.uri.path()) },
         method: parts.method.clone(),
         path: parts.uri.path().into(),
         caller: shared.keys.identify(&parts.headers),
+        labels: shared.labels.of_request(&parts.headers),
     };
     let exchange = Exchange::begin(Arc::clone(shared), arrival, Arc::clone(&tap));
     (exchange, Request::from_parts(parts, RequestBody::new(body, tap)))

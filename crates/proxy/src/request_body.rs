@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use limpid_core::{KeptText, RequestFacts, UsageAsked};
-use limpid_observe::RequestObserver;
+use limpid_observe::{MetadataLabel, RequestObserver};
 use tokio::time::Instant;
 
 /// What is seen of a request's body.
@@ -43,10 +43,10 @@ pub(crate) enum Broken {
 }
 
 impl RequestTap {
-    /// Looks at `limit` bytes, or only counts them.
-    pub(crate) fn new(limit: Option<usize>) -> Arc<RequestTap> {
+    /// Looks at `limit` bytes, or only counts them. `metadata`: the members that become labels.
+    pub(crate) fn new(limit: Option<usize>, metadata: &Arc<[MetadataLabel]>) -> Arc<RequestTap> {
         Arc::new(RequestTap {
-            observer: limit.map(|limit| Mutex::new(RequestObserver::new(limit))),
+            observer: limit.map(|limit| Mutex::new(RequestObserver::with_metadata(limit, Arc::clone(metadata)))),
             text: Mutex::new(None),
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),

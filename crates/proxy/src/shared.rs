@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
-use limpid_observe::Limits;
-use limpid_route::{KeyNames, Match, RouteTable, Target};
+use limpid_observe::{Limits, MetadataLabel};
+use limpid_route::{KeyNames, LabelRules, Match, RouteTable, Target};
 use limpid_settle::Settler;
 
 use crate::connect::{Connector, Http2, Reach, TrustError};
@@ -15,6 +15,7 @@ use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
 use crate::pool::{Keep, Pool};
+use crate::trace_context::TraceConfig;
 use crate::trust::Authorities;
 use crate::unreadable;
 use crate::watchdog::Timeouts;
@@ -52,7 +53,8 @@ pub struct UpstreamConfig {
 /// What the observer may look at.
 #[derive(Debug, Clone)]
 pub struct ObserveConfig {
-    /// Off: bodies pass unlooked at; records have no tokens. Requests are still looked at where a route asks for a model.
+    /// Off: bodies pass unlooked at; records have no tokens. Requests are still looked at where a route asks for a model,
+    /// or a label for their `metadata`.
     pub enabled: bool,
     /// Bounds on the response's copy.
     pub limits: Limits,
@@ -84,6 +86,10 @@ pub struct ProxyConfig {
     pub observe: ObserveConfig,
     /// Names of API keys.
     pub keys: KeyNames,
+    /// The operator's own labels.
+    pub labels: LabelRules,
+    /// How traces go on.
+    pub trace: TraceConfig,
     /// Outcome, tokens, price.
     pub settler: Settler,
     /// Token counts that a reply leaves out are estimated; `None` leaves them absent. Without effect where nothing is
@@ -128,6 +134,10 @@ pub(crate) struct Shared {
     /// How much of a request's body is looked at, bytes; `None`: it is only counted.
     pub(crate) looked_at: Option<usize>,
     pub(crate) keys: KeyNames,
+    pub(crate) labels: LabelRules,
+    /// The members of a request's `metadata` that become labels.
+    pub(crate) metadata: Arc<[MetadataLabel]>,
+    pub(crate) trace: TraceConfig,
     pub(crate) settler: Settler,
     pub(crate) estimator: Option<Estimator>,
     pub(crate) sink: Arc<dyn ExchangeSink>,
@@ -140,9 +150,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
-        let ProxyConfig { server, upstreams, observe, keys, settler, estimates, sink, clock } = config;
+        let ProxyConfig { server, upstreams, observe, keys, labels, trace, settler, estimates, sink, clock } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
-        let looked_at = (observe.enabled || by_model).then_some(observe.request_bytes);
+        let metadata: Arc<[MetadataLabel]> = labels.metadata().collect();
+        let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(observe.request_bytes);
         let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()));
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
         let upstreams = upstreams
@@ -162,6 +173,9 @@ impl Shared {
             observe,
             looked_at,
             keys,
+            labels,
+            metadata,
+            trace,
             settler,
             estimator,
             sink,

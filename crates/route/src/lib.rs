@@ -5,10 +5,12 @@
 
 mod caller;
 mod endpoint;
+mod labels;
 mod table;
 mod target;
 
 pub use caller::{KeyNames, LIMPID_FIELDS};
 pub use endpoint::classify;
+pub use labels::{BadSource, LabelRules, LabelSource};
 pub use table::{Match, ModelPattern, RouteTable, Subject};
 pub use target::{Scheme, Target, TargetError};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, RateLimits,
-    Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, OwnLabel,
+    RateLimits, Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
 };
 
 use crate::{Evidence, Settled, Settler};
@@ -25,6 +25,7 @@ pub struct Unsettled {
     pub answered_by_limpid: bool,
     pub upstream: Option<Arc<UpstreamInfo>>,
     pub caller: Caller,
+    pub labels: Vec<OwnLabel>,
     pub request: RequestFacts,
     pub trace_id: u128,
     pub span_id: u64,
@@ -112,6 +113,7 @@ impl Unsettled {
             upstream: self.upstream,
             model: ModelNames { requested: self.request.model.clone(), responded: seen.model },
             caller: self.caller,
+            labels: self.labels,
             request: self.request,
             trace_id: self.trace_id,
             span_id: self.span_id,

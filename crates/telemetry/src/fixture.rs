@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use limpid_core::{
     ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, FinishReason, GapHistogram, ModelNames,
-    ObserverFault, Outcome, OutputType, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
+    ObserverFault, Outcome, OutputType, OwnLabel, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
     StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, UsageAsked, Verdict,
 };
 
@@ -42,6 +42,7 @@ pub(crate) fn record() -> ExchangeRecord {
         })),
         model: ModelNames { requested: text("m"), responded: text("m-2026") },
         caller: caller(),
+        labels: OwnLabel::new(&"segment".into(), "gold").into_iter().collect(),
         request: request(),
         trace_id: TRACE_ID,
         span_id: SPAN_ID,
@@ -108,6 +109,7 @@ fn request() -> RequestFacts {
         output_type: Some(OutputType::Json),
         encoding_formats: vec!["float".into()],
         dimensions: Some(512),
+        metadata: Vec::new(),
         usage_asked: Some(UsageAsked::Asked),
     }
 }

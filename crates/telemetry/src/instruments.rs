@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use limpid_core::{Endpoint, Unreadable};
-use opentelemetry::KeyValue;
+use limpid_core::{Endpoint, Unreadable, UpstreamInfo};
+use opentelemetry::{Key, KeyValue};
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
 use crate::labels::Overflow;
-use crate::names::{self, Kind, Label, METRICS, Metric};
+use crate::names::{self, Kind, LabelName, METRICS, Metric, attr};
 use crate::prometheus::LiveCounts;
 use crate::recorder::{Backend, Trace, Value};
 
@@ -57,9 +57,14 @@ impl Instruments {
 impl Backend for Instruments {
     type Series = BoundInstrument;
 
-    fn bind(&self, metric: Metric, labels: &[(Label, Arc<str>)]) -> BoundInstrument {
-        let attributes: Vec<_> =
-            labels.iter().map(|(label, value)| KeyValue::new(label.name(), Arc::clone(value))).collect();
+    fn bind(&self, metric: Metric, labels: &[(LabelName, Arc<str>)], server: Option<&UpstreamInfo>) -> BoundInstrument {
+        let mut attributes: Vec<_> =
+            labels.iter().map(|(label, value)| KeyValue::new(key(label), Arc::clone(value))).collect();
+        // The conventions want them on their metrics. They follow from the label `upstream`, so no series is added.
+        if let Some(server) = server.filter(|_| metric.definition().name.starts_with("gen_ai.")) {
+            attributes.push(KeyValue::new(attr::SERVER_ADDRESS.name(), Arc::clone(&server.address)));
+            attributes.push(KeyValue::new(attr::SERVER_PORT.name(), i64::from(server.port)));
+        }
         match &self.all[metric as usize] {
             Instrument::Counter(i) => BoundInstrument::Counter(i.bind(&attributes)),
             Instrument::Amount(i) => BoundInstrument::Amount(i.bind(&attributes)),
@@ -77,6 +82,13 @@ impl Backend for Instruments {
                 (BoundInstrument::Histogram(histogram), value) => histogram.record(value.as_f64()),
             }
         }
+    }
+}
+
+fn key(label: &LabelName) -> Key {
+    match label {
+        LabelName::Known(label) => Key::from_static_str(label.name()),
+        LabelName::Own(name) => Key::from(Arc::clone(name)),
     }
 }
 
@@ -110,9 +122,15 @@ pub(crate) fn observe_live(meter: &Meter, live: &LiveCounts, overflow: Arc<Overf
             observe(n, &[KeyValue::new(names::WHAT, what), KeyValue::new(names::WHY, why)]);
         }
     });
+    let exports = Arc::clone(&live.exports);
+    observe_counter(meter, names::EXPORT_SENT, move |observe| {
+        for (what, n) in exports.sent() {
+            observe(n, &[KeyValue::new(names::WHAT, what)]);
+        }
+    });
     observe_counter(meter, names::LABELS_OVERFLOW, move |observe| {
         for (label, n) in overflow.counts() {
-            observe(n, &[KeyValue::new(names::LABEL, label)]);
+            observe(n, &[KeyValue::new(names::LABEL, label.to_owned())]);
         }
     });
 }

@@ -1,13 +1,16 @@
 //! Label values as small numbers, and the bound on how many there can be.
 //!
-//! A label set becomes a key of eleven numbers, which is cheap to look up once a record. Model, key, project and reason
-//! come from outside, so each has a number of places; whoever comes when they are taken is called `other` and counted.
+//! A label set becomes a key of fifteen numbers, which is cheap to look up once a record. Model, key, project, reason and
+//! the operator's own labels come from outside, so each has a number of places; whoever comes when they are taken is called `other` and counted.
 //! A failed exchange may take only the first half of the places: a client that tries a thousand wrong models or keys
-//! must not push the real ones out. Places are never given back, for a counter that vanishes and returns misleads.
+//! must not push the real ones out; the same holds for label sets. Models that the settings name have their places from
+//! the start. Places are never given back, for a counter that vanishes and returns misleads.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use limpid_core::OwnLabel;
 
 use crate::names::{MAX_LABELS, OTHER, Shape};
 
@@ -32,6 +35,8 @@ impl Symbol {
 pub(crate) struct LabelSet {
     pub(crate) shape: Shape,
     pub(crate) values: [Symbol; MAX_LABELS],
+    /// The operator's own, in the order of the settings.
+    pub(crate) own: [Symbol; OwnLabel::MOST],
 }
 
 impl LabelSet {
@@ -40,11 +45,15 @@ impl LabelSet {
         for (place, value) in values.iter_mut().zip(base.iter().chain(more)) {
             *place = *value;
         }
-        LabelSet { shape, values }
+        LabelSet { shape, values, own: <_>::default() }
     }
 
     /// The set that takes what has no place of its own: only the labels that say what the number is keep their values.
-    pub(crate) fn collapsed(mut self) -> LabelSet {
+    /// `own`: how many labels of their own there are.
+    pub(crate) fn collapsed(mut self, own: usize) -> LabelSet {
+        if self.shape.has_own() {
+            self.own.iter_mut().take(own).for_each(|value| *value = Symbol::OTHER);
+        }
         for (value, label) in self.values.iter_mut().zip(self.shape.labels()) {
             if !label.is_kept() {
                 *value = Symbol::OTHER;
@@ -61,18 +70,41 @@ pub(crate) enum Open {
     Key,
     Project,
     Reason,
+    /// The operator's own, by its place.
+    Own(usize),
+}
+
+impl Open {
+    const NAMES: [&str; 4] = ["model", "key", "project", "reason"];
+
+    const fn index(self) -> usize {
+        match self {
+            Open::Model => 0,
+            Open::Key => 1,
+            Open::Project => 2,
+            Open::Reason => 3,
+            Open::Own(at) => Open::NAMES.len() + at,
+        }
+    }
 }
 
 /// How often a value had no place, by label; readable from any thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Overflow {
-    open: [AtomicU64; 4],
+    open: Vec<(Arc<str>, AtomicU64)>,
     label_sets: AtomicU64,
 }
 
 impl Overflow {
+    pub(crate) fn new(caps: &Caps) -> Arc<Overflow> {
+        let names = Open::NAMES.map(Arc::from).into_iter().chain(caps.own.iter().map(|(name, _)| Arc::clone(name)));
+        Arc::new(Overflow { open: names.map(|name| (name, AtomicU64::new(0))).collect(), label_sets: AtomicU64::new(0) })
+    }
+
     pub(crate) fn count(&self, open: Open) {
-        self.open[open as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some((_, count)) = self.open.get(open.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn count_label_set(&self) {
@@ -80,44 +112,47 @@ impl Overflow {
     }
 
     /// The counts by the name of the label.
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
-        let get = |open: Open| self.open[open as usize].load(Ordering::Relaxed);
-        [
-            ("model", get(Open::Model)),
-            ("key", get(Open::Key)),
-            ("project", get(Open::Project)),
-            ("reason", get(Open::Reason)),
-            ("label_sets", self.label_sets.load(Ordering::Relaxed)),
-        ]
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let open = self.open.iter().map(|(name, count)| (&**name, count.load(Ordering::Relaxed)));
+        open.chain([("label_sets", self.label_sets.load(Ordering::Relaxed))])
     }
 }
 
 /// How many values each label may have; see [`crate::MetricsConfig`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Caps {
     pub(crate) label_sets: usize,
     pub(crate) models: usize,
     pub(crate) keys: usize,
     pub(crate) projects: usize,
+    /// The operator's own labels, with a number for each.
+    pub(crate) own: Vec<(Arc<str>, usize)>,
+    /// Models that have a place before anybody asks for one.
+    pub(crate) known_models: Vec<Arc<str>>,
 }
 
 /// All label values met so far.
 pub(crate) struct Labels {
     texts: Vec<Arc<str>>,
     fixed: HashMap<Arc<str>, Symbol>,
-    open: [(HashMap<Arc<str>, Symbol>, usize); 4],
+    open: Vec<(HashMap<Arc<str>, Symbol>, usize)>,
     overflow: Arc<Overflow>,
 }
 
 impl Labels {
-    pub(crate) fn new(caps: Caps, overflow: Arc<Overflow>) -> Labels {
-        let places = |cap| (HashMap::new(), cap);
-        Labels {
+    pub(crate) fn new(caps: &Caps, overflow: Arc<Overflow>) -> Labels {
+        let places = [caps.models, caps.keys, caps.projects, MAX_REASONS];
+        let places = places.into_iter().chain(caps.own.iter().map(|(_, cap)| *cap));
+        let mut labels = Labels {
             texts: vec![Arc::from(""), Arc::from(OTHER)],
             fixed: HashMap::new(),
-            open: [places(caps.models), places(caps.keys), places(caps.projects), places(MAX_REASONS)],
+            open: places.map(|cap| (HashMap::new(), cap)).collect(),
             overflow,
+        };
+        for model in &caps.known_models {
+            labels.open(Open::Model, Some(model), true);
         }
+        labels
     }
 
     /// A value from a closed list or from the settings.
@@ -132,7 +167,7 @@ impl Labels {
     /// A value from outside. Unless it is `trusted` it gets a new place only among the first half.
     pub(crate) fn open(&mut self, open: Open, value: Option<&str>, trusted: bool) -> Symbol {
         let Some(value) = value.filter(|v| !v.is_empty()).map(cut) else { return Symbol::ABSENT };
-        let (places, cap) = &mut self.open[open as usize];
+        let Some((places, cap)) = self.open.get_mut(open.index()) else { return Symbol::OTHER };
         if let Some(symbol) = places.get(value) {
             return *symbol;
         }
@@ -170,7 +205,9 @@ mod tests {
     use super::*;
 
     fn labels(models: usize) -> Labels {
-        Labels::new(Caps { label_sets: 10, models, keys: 2, projects: 2 }, Arc::default())
+        let own = vec![("segment".into(), 3)];
+        let caps = Caps { label_sets: 10, models, keys: 2, projects: 2, own, known_models: vec![] };
+        Labels::new(&caps, Overflow::new(&caps))
     }
 
     #[test]
@@ -182,7 +219,7 @@ mod tests {
         assert_eq!(l.open(Open::Model, Some("c"), true), Symbol::OTHER);
         assert_eq!(l.open(Open::Model, Some("a"), true), a);
         assert_eq!(&*l.text(a), "a");
-        assert_eq!(l.overflow.counts()[0], ("model", 1));
+        assert_eq!(l.overflow.counts().next(), Some(("model", 1)));
     }
 
     #[test]
@@ -197,6 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn an_own_label_has_places_and_a_count_of_its_own() {
+        let mut l = labels(2);
+        for value in ["a", "b", "c", "d", "e"] {
+            l.open(Open::Own(0), Some(value), true);
+        }
+        assert_eq!(l.open(Open::Own(0), Some("f"), true), Symbol::OTHER);
+        assert_eq!(l.open(Open::Own(0), None, true), Symbol::ABSENT);
+        assert_ne!(l.open(Open::Own(0), Some("b"), false), Symbol::OTHER);
+        assert!(l.overflow.counts().any(|count| count == ("segment", 3)));
+    }
+
+    #[test]
+    fn models_of_the_settings_have_their_places_whatever_comes() {
+        let caps = Caps { models: 3, known_models: vec!["real".into()], ..Caps::default() };
+        let mut l = Labels::new(&caps, Overflow::new(&caps));
+        for i in 0..100 {
+            l.open(Open::Model, Some(&format!("m-{i}")), true);
+        }
+        assert_ne!(l.open(Open::Model, Some("real"), false), Symbol::OTHER);
+        assert_eq!(l.open(Open::Model, Some("m-99"), true), Symbol::OTHER);
+    }
+
+    #[test]
     fn absent_and_empty_are_absent_and_long_values_are_cut_between_characters() {
         let mut l = labels(4);
         assert_eq!(l.fixed(None), Symbol::ABSENT);
@@ -208,7 +268,10 @@ mod tests {
 
     #[test]
     fn a_collapsed_set_keeps_what_the_number_is() {
-        let set = LabelSet::new(Shape::TokenType, [Symbol(7); 4], &[Symbol(9)]).collapsed();
+        let set = LabelSet::new(Shape::TokenType, [Symbol(7); 4], &[Symbol(9)]).collapsed(1);
         assert_eq!(set.values[..6], [Symbol::OTHER, Symbol::OTHER, Symbol::OTHER, Symbol::OTHER, Symbol(9), Symbol(0)]);
+        assert_eq!(set.own, [Symbol::ABSENT; 4], "its metrics have none");
+        let set = LabelSet::new(Shape::Request, [Symbol(7); 4], &[]).collapsed(2);
+        assert_eq!(set.own, [Symbol::OTHER, Symbol::OTHER, Symbol::ABSENT, Symbol::ABSENT]);
     }
 }

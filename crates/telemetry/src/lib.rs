@@ -1,30 +1,41 @@
 //! The record as metrics, spans and log lines.
 //!
-//! Four consumers of the hand-over, each of which turns one finished exchange into what its reader understands:
-//! [`Metrics`] for a Prometheus scrape, two of [`Otlp`] (metrics and spans), and [`ExchangeLog`]. None of them blocks,
+//! Five consumers of the hand-over, each of which turns one finished exchange into what its reader understands:
+//! [`Metrics`] for a Prometheus scrape, three of [`Otlp`] (metrics, spans and log records), and [`ExchangeLog`]. None of them blocks,
 //! fails or grows without bound: labels are capped, queues are bounded, and what is lost is counted in
 //! [`ExportCounts`], which every surface shows.
 
 mod counts;
-mod exporters;
 mod instruments;
 mod labels;
+mod limits;
 mod log;
+mod log_file;
+mod log_record;
+mod metric_exporter;
 mod names;
 mod otlp;
 mod process;
 mod prometheus;
+mod record_queue;
 mod recorder;
+mod semconv;
 mod settings;
 mod span;
-mod span_queue;
+mod span_parts;
 mod text;
+mod tls;
+mod transport;
 
 pub use counts::ExportCounts;
 pub use log::{ExchangeLog, LogTarget};
+pub use log_file::LogRotation;
+pub use names::is_reserved_label;
 pub use otlp::{Otlp, OtlpError, ShutdownReport};
 pub use prometheus::{Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
-pub use settings::{OtlpConfig, OtlpExport, Protocol};
+pub use semconv::Semconv;
+pub use settings::{AttributeLimits, Batching, OtlpConfig, OtlpExport, Protocol, Temporality};
+pub use tls::{IdentityError, OtlpTls};
 
 #[cfg(test)]
 mod fixture;

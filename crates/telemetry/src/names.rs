@@ -1,12 +1,15 @@
 //! Every name that limpid's telemetry puts out: metrics and their labels here, span attributes and events in `attr`.
 //!
-//! GenAI names follow the semantic conventions v1.41.1, the last full text before they moved to a repository of their
-//! own; limpid's own begin with `limpid.`. Both exporters read the one table below, so that a metric has the same name,
-//! unit, text and buckets on `/metrics` and in OTLP. The Prometheus spelling follows OpenTelemetry's rules for it: dots
+//! GenAI names follow the semantic conventions v1.41.1, or the newer text ([`Semconv`](crate::Semconv)); limpid's own
+//! begin with `limpid.`. Both exporters read the one table below, so that a metric has the same name, unit, text and
+//! buckets on `/metrics` and in OTLP. `/metrics` keeps the names of v1.41.1 whatever OTLP is set to, for dashboards and
+//! rules are written to them. The Prometheus spelling follows OpenTelemetry's rules for it: dots
 //! become underscores, `s` becomes the suffix `_seconds`, units in braces add nothing, counters end in `_total`.
 //!
 //! The advised buckets end where long prompts and reasoning models begin (82 s, or 10 s for the first token), so they
 //! are continued to 600 s.
+
+use std::sync::Arc;
 
 use limpid_core::GapHistogram;
 
@@ -57,6 +60,7 @@ pub(crate) enum Label {
     Upstream,
     ErrorType,
     TokenType,
+    Modality,
     Band,
     Endpoint,
     Category,
@@ -72,15 +76,27 @@ pub(crate) enum Label {
 }
 
 impl Label {
+    const ALL: [Label; 19] = {
+        use Label::{
+            Band, Category, Endpoint, ErrorType, Key, Modality, Model, Operation, Project, Provider, Reason, Source,
+            Status, Stream, TokenType, Type, Upstream, Verdict, Why,
+        };
+        [
+            Operation, Provider, Model, Upstream, ErrorType, TokenType, Modality, Band, Endpoint, Category, Reason,
+            Status, Stream, Key, Project, Type, Source, Verdict, Why,
+        ]
+    };
+
     /// As an OpenTelemetry attribute; in Prometheus' spelling with underscores for dots.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Label::Operation => attr::OPERATION,
-            Label::Provider => attr::PROVIDER,
-            Label::Model => attr::REQUEST_MODEL,
+            Label::Operation => attr::OPERATION.name(),
+            Label::Provider => attr::PROVIDER.name(),
+            Label::Model => attr::REQUEST_MODEL.name(),
             Label::Upstream => "upstream",
-            Label::ErrorType => attr::ERROR_TYPE,
+            Label::ErrorType => attr::ERROR_TYPE.name(),
             Label::TokenType => "gen_ai.token.type",
+            Label::Modality => "gen_ai.token.modality",
             Label::Band => "input_tokens_band",
             Label::Endpoint => ENDPOINT,
             Label::Category => "category",
@@ -99,7 +115,8 @@ impl Label {
     /// Whether the label keeps its value when there are too many label sets. Those that say what a number *is* must,
     /// or input tokens would be added to output tokens; their values are short closed lists.
     pub(crate) const fn is_kept(self) -> bool {
-        matches!(self, Label::TokenType | Label::Category | Label::Type | Label::Source | Label::Verdict | Label::Why)
+        use Label::{Category, Modality, Source, TokenType, Type, Verdict, Why};
+        matches!(self, TokenType | Modality | Category | Type | Source | Verdict | Why)
     }
 }
 
@@ -109,12 +126,42 @@ pub(crate) const WHY: &str = "why";
 pub(crate) const WHAT: &str = "what";
 pub(crate) const LABEL: &str = "label";
 
+/// A label's name as a series carries it: one of the table, or one of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum LabelName {
+    Known(Label),
+    Own(Arc<str>),
+}
+
+impl LabelName {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            LabelName::Known(label) => label.name(),
+            LabelName::Own(name) => name,
+        }
+    }
+}
+
+/// Whether an own label must not have this name: a metric has a label of that name, on `/metrics` or from who scrapes it,
+/// or the name would read as something else of an exchange.
+pub fn is_reserved_label(name: &str) -> bool {
+    const MORE: [&str; 20] = [
+        "model", "provider", "operation", "error", "status", "user", "template", "session", "priority", "region", "le",
+        "quantile", "job", "instance", "exported_job", "exported_instance", "trace_id", "span_id", "id", LABEL,
+    ];
+    name.starts_with("__")
+        || MORE.contains(&name)
+        || [ENDPOINT, WHY, WHAT].contains(&name)
+        || Label::ALL.iter().any(|label| spelling(label.name()) == name)
+}
+
 /// Which labels a metric has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     Base,
     Error,
     TokenType,
+    Modality,
     Band,
     Request,
     Tokens,
@@ -126,13 +173,14 @@ impl Shape {
     /// The labels, at most [`MAX_LABELS`]; the first four are the same for all.
     pub(crate) const fn labels(self) -> &'static [Label] {
         use Label::{
-            Band, Category, Endpoint, ErrorType, Key, Model, Operation, Project, Provider, Reason, Source, Status,
+            Band, Category, Endpoint, ErrorType, Key, Modality, Model, Operation, Project, Provider, Reason, Source, Status,
             Stream, TokenType, Type, Upstream, Verdict, Why,
         };
         match self {
             Shape::Base => &[Operation, Provider, Model, Upstream],
             Shape::Error => &[Operation, Provider, Model, Upstream, ErrorType],
             Shape::TokenType => &[Operation, Provider, Model, Upstream, TokenType],
+            Shape::Modality => &[Operation, Provider, Model, Upstream, Modality],
             Shape::Band => &[Operation, Provider, Model, Upstream, Band],
             Shape::Request => {
                 &[Operation, Provider, Model, Upstream, Endpoint, Category, Reason, Status, Stream, Key, Project]
@@ -144,7 +192,15 @@ impl Shape {
     }
 }
 
-/// The most labels that a metric has.
+impl Shape {
+    /// Whether its metrics have the operator's own labels too: what is counted and paid, and the two times that users ask
+    /// for by segment. All metrics with all labels would be too many series.
+    pub(crate) const fn has_own(self) -> bool {
+        matches!(self, Shape::Request | Shape::Tokens | Shape::Error | Shape::Band)
+    }
+}
+
+/// The most labels that a metric has, the operator's own left out.
 pub(crate) const MAX_LABELS: usize = 11;
 
 /// What an instrument counts in.
@@ -193,6 +249,13 @@ pub(crate) struct Definition {
     pub(crate) shape: Shape,
     /// Without a full stop at the end.
     pub(crate) help: &'static str,
+}
+
+impl Definition {
+    /// Whether it exists in the newer text of the conventions alone; see [`Semconv`](crate::Semconv).
+    pub(crate) fn is_latest_only(&self) -> bool {
+        self.name.starts_with("gen_ai.client.inference.")
+    }
 }
 
 macro_rules! metrics {
@@ -249,10 +312,34 @@ metrics! {
         "Time that limpid itself took before the request went upstream, without queue and connect";
     Unpriced = "limpid.unpriced", Kind::Counter, Requests, Why,
         "Exchanges with known tokens and no price, by the cause";
+    Unestimated = "limpid.unestimated", Kind::Counter, Requests, Why,
+        "Exchanges whose reply left token counts out that could not be estimated either, by the cause";
     ObserverErrors = "limpid.observer.errors", Kind::Counter, Events, Why,
         "Responses that the observer stopped reading, by the cause; the relay went on";
     UsageAsked = "limpid.usage.asked", Kind::Counter, Requests, Why,
         "Streams that were to be asked for their usage, by what became of it";
+
+    // Only with `telemetry.semconv = "latest"`, in the place of the first four for calls that are inference.
+    InferenceDuration = "gen_ai.client.inference.duration", Kind::Histogram(DURATION), Seconds, Error,
+        "Time from the request's arrival to the end of the response";
+    InferenceTimeToFirstChunk = "gen_ai.client.inference.time_to_first_chunk", Kind::Histogram(FIRST), Seconds, Base,
+        "Time from the request's arrival to the first event of the stream, of any kind";
+    InferenceTimePerOutputChunk = "gen_ai.client.inference.time_per_output_chunk", Kind::Histogram(GAPS), Seconds, Base,
+        "Time between consecutive events with generated output";
+    OperationInputTokens = "gen_ai.client.inference.operation.input_tokens", Kind::Histogram(TOKENS), Tokens, Base,
+        "Input tokens of one call as the backend counted them; estimates are left out";
+    OperationOutputTokens = "gen_ai.client.inference.operation.output_tokens", Kind::Histogram(TOKENS), Tokens, Base,
+        "Output tokens of one call as the backend counted them; estimates are left out";
+    UsageInputTokens = "gen_ai.client.inference.usage.input_tokens", Kind::Counter, Tokens, Modality,
+        "Input tokens as the backend counted them, cached ones included";
+    UsageOutputTokens = "gen_ai.client.inference.usage.output_tokens", Kind::Counter, Tokens, Modality,
+        "Output tokens as the backend counted them, reasoning included";
+    UsageCacheRead = "gen_ai.client.inference.usage.cache_read.input_tokens", Kind::Counter, Tokens, Modality,
+        "Input tokens that were read from a prompt cache; a part of the input tokens";
+    UsageCacheWrite = "gen_ai.client.inference.usage.cache_write.input_tokens", Kind::Counter, Tokens, Modality,
+        "Input tokens that were written to a prompt cache; a part of the input tokens";
+    UsageReasoning = "gen_ai.client.inference.usage.reasoning.output_tokens", Kind::Counter, Tokens, Modality,
+        "Output tokens spent on reasoning; a part of the output tokens";
 }
 
 impl Metric {
@@ -306,6 +393,12 @@ pub(crate) const EXPORT_FAILED: LiveDefinition = LiveDefinition {
     name: "limpid.export.failed",
     unit: Unit::Items,
     help: "Spans, metric exports and log lines that were lost, by what and why",
+};
+/// What was exported.
+pub(crate) const EXPORT_SENT: LiveDefinition = LiveDefinition {
+    name: "limpid.export.sent",
+    unit: Unit::Items,
+    help: "Spans, log records and exports of metrics that a collector took, and lines of the exchange log, by what",
 };
 /// How often a label's value was replaced.
 pub(crate) const LABELS_OVERFLOW: LiveDefinition = LiveDefinition {

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use limpid_core::{Endpoint, ExchangeRecord, HandoverCounts, RecordConsumer, Unreadable};
+use limpid_core::{
+    Endpoint, ExchangeRecord, HandoverCounts, OwnLabel, RecordConsumer, Unreadable, UpstreamInfo,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -19,16 +21,16 @@ use prometheus_client::registry::{Registry, Unit as PrometheusUnit};
 
 use crate::counts::ExportCounts;
 use crate::labels::{Caps, Overflow};
-use crate::names::{self, Kind, LiveDefinition, METRICS, Metric, Unit};
+use crate::names::{self, Definition, Kind, LabelName, LiveDefinition, METRICS, Metric, Unit};
 use crate::process::ProcessCollector;
 use crate::recorder::{Backend, Recorder, Trace, Value};
 use crate::text::classic;
 
 /// The bounds on labels. What is beyond them is counted under the value `other`, and in `limpid.labels.overflow`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// How many label sets there may be, over all metrics. A label set costs some 10 KB with its histograms. Default
-    /// 2,000.
+    /// How many label sets there may be, over all metrics. A label set costs some 10 KB with its histograms. Exchanges that
+    /// failed get new ones only up to the half of it. Default 2,000.
     pub max_label_sets: usize,
     /// How many model names. Default 200.
     pub max_models: usize,
@@ -36,17 +38,36 @@ pub struct MetricsConfig {
     pub max_keys: usize,
     /// How many projects. Default 200.
     pub max_projects: usize,
+    /// The operator's own labels that metrics have: each name, with how many values it may have. At most
+    /// [`OwnLabel::MOST`]; none of them [reserved](crate::is_reserved_label). Default: none.
+    pub own_labels: Vec<(Arc<str>, usize)>,
+    /// Model names of the settings: they have their places among `max_models` before anybody asks for one. Default: none.
+    pub known_models: Vec<Arc<str>>,
 }
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        MetricsConfig { max_label_sets: 2_000, max_models: 200, max_keys: 200, max_projects: 200 }
+        MetricsConfig {
+            max_label_sets: 2_000,
+            max_models: 200,
+            max_keys: 200,
+            max_projects: 200,
+            own_labels: Vec::new(),
+            known_models: Vec::new(),
+        }
     }
 }
 
-impl From<MetricsConfig> for Caps {
-    fn from(c: MetricsConfig) -> Caps {
-        Caps { label_sets: c.max_label_sets, models: c.max_models, keys: c.max_keys, projects: c.max_projects }
+impl From<&MetricsConfig> for Caps {
+    fn from(c: &MetricsConfig) -> Caps {
+        Caps {
+            label_sets: c.max_label_sets,
+            models: c.max_models,
+            keys: c.max_keys,
+            projects: c.max_projects,
+            own: c.own_labels.iter().take(OwnLabel::MOST).cloned().collect(),
+            known_models: c.known_models.clone(),
+        }
     }
 }
 
@@ -55,7 +76,7 @@ impl From<MetricsConfig> for Caps {
 pub struct LiveCounts {
     /// `limpid.in_flight`, `limpid.records.dropped`, `limpid.requests.unreadable`.
     pub handover: Arc<HandoverCounts>,
-    /// `limpid.export.failed`.
+    /// `limpid.export.failed` and `limpid.export.sent`.
     pub exports: Arc<ExportCounts>,
 }
 
@@ -89,10 +110,11 @@ impl Metrics {
     pub fn new(config: &MetricsConfig, live: LiveCounts) -> (Arc<Metrics>, MetricsConsumer) {
         let mut registry = Registry::default();
         let backend = PrometheusBackend::new(&mut registry);
-        let overflow = Arc::<Overflow>::default();
+        let caps = Caps::from(config);
+        let overflow = Overflow::new(&caps);
         registry.register_collector(Box::new(Live { counts: live, overflow: Arc::clone(&overflow) }));
         registry.register_collector(Box::new(ProcessCollector));
-        let recorder = Recorder::new(backend, (*config).into(), overflow);
+        let recorder = Recorder::new(backend, &caps, overflow);
         (Arc::new(Metrics { registry }), MetricsConsumer(recorder))
     }
 
@@ -135,21 +157,20 @@ enum AnyFamily {
 impl PrometheusBackend {
     fn new(registry: &mut Registry) -> PrometheusBackend {
         let families = METRICS.iter().map(|definition| {
-            let (name, help) = (names::spelling(definition.name), definition.help);
             match definition.kind {
                 Kind::Counter => {
                     let family = Family::default();
-                    register(registry, name, help, definition.unit, family.clone());
+                    register(registry, definition, family.clone());
                     AnyFamily::Counter(family)
                 }
                 Kind::Amount => {
                     let family = Family::default();
-                    register(registry, name, help, definition.unit, family.clone());
+                    register(registry, definition, family.clone());
                     AnyFamily::Amount(family)
                 }
                 Kind::Histogram(bounds) => {
                     let family = Family::new_with_constructor(Bounds(bounds));
-                    register(registry, name, help, definition.unit, family.clone());
+                    register(registry, definition, family.clone());
                     AnyFamily::Histogram(family)
                 }
             }
@@ -158,14 +179,11 @@ impl PrometheusBackend {
     }
 }
 
-fn register(
-    registry: &mut Registry,
-    name: String,
-    help: &str,
-    unit: Unit,
-    metric: impl prometheus_client::registry::Metric,
-) {
-    match prometheus_unit(unit) {
+/// Makes a metric visible; the names of v1.41.1 alone are on `/metrics`.
+fn register(registry: &mut Registry, definition: &Definition, metric: impl prometheus_client::registry::Metric) {
+    let (name, help) = (names::spelling(definition.name), definition.help);
+    match prometheus_unit(definition.unit) {
+        _ if definition.is_latest_only() => {}
         Some(unit) => registry.register_with_unit(name, help, unit, metric),
         None => registry.register(name, help, metric),
     }
@@ -188,7 +206,12 @@ enum PrometheusSeries {
 impl Backend for PrometheusBackend {
     type Series = PrometheusSeries;
 
-    fn bind(&self, metric: Metric, labels: &[(names::Label, Arc<str>)]) -> PrometheusSeries {
+    fn bind(
+        &self,
+        metric: Metric,
+        labels: &[(LabelName, Arc<str>)],
+        _: Option<&UpstreamInfo>,
+    ) -> PrometheusSeries {
         let labels = SeriesLabels(Arc::from(labels));
         match &self.families[metric as usize] {
             AnyFamily::Counter(family) => PrometheusSeries::Counter(family.get_or_create_owned(&labels)),
@@ -222,11 +245,11 @@ impl MetricConstructor<Histogram> for Bounds {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct SeriesLabels(Arc<[(names::Label, Arc<str>)]>);
+struct SeriesLabels(Arc<[(LabelName, Arc<str>)]>);
 
 impl EncodeLabelSet for SeriesLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> std::fmt::Result {
-        self.0.iter().try_for_each(|(label, value)| encode_label(encoder, label.name(), value))
+        self.0.iter().try_for_each(|(label, value)| encode_label(encoder, label.as_str(), value))
     }
 }
 
@@ -274,6 +297,8 @@ impl Collector for Live {
         let failed = self.counts.exports.failed();
         let failed = failed.map(|(what, why, n)| ([(names::WHAT, what), (names::WHY, why)], n));
         self.family(&mut encoder, names::EXPORT_FAILED, MetricType::Counter, failed, ConstCounter::new)?;
+        let sent = self.counts.exports.sent().map(|(what, n)| ([(names::WHAT, what)], n));
+        self.family(&mut encoder, names::EXPORT_SENT, MetricType::Counter, sent, ConstCounter::new)?;
         let overflow = self.overflow.counts().map(|(label, n)| ([(names::LABEL, label)], n));
         self.family(&mut encoder, names::LABELS_OVERFLOW, MetricType::Counter, overflow, ConstCounter::new)
     }
@@ -281,12 +306,12 @@ impl Collector for Live {
 
 impl Live {
     #[expect(clippy::unused_self, reason = "reads as the encoder of this collector")]
-    fn family<const N: usize, V, M: EncodeMetric>(
+    fn family<'a, const N: usize, V, M: EncodeMetric>(
         &self,
         encoder: &mut DescriptorEncoder,
         definition: LiveDefinition,
         kind: MetricType,
-        series: impl IntoIterator<Item = ([(&'static str, &'static str); N], V)>,
+        series: impl IntoIterator<Item = ([(&'static str, &'a str); N], V)>,
         constant: impl Fn(V) -> M,
     ) -> std::fmt::Result {
         let (name, help) = (names::spelling(definition.name), format!("{}.", definition.help));

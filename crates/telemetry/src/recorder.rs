@@ -10,10 +10,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use limpid_core::{Category, ExchangeRecord, RecordConsumer, Source, Usage, Verdict};
+use limpid_core::{Category, ExchangeRecord, OwnLabel, RecordConsumer, Source, UpstreamInfo, Usage, Verdict};
 
 use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Symbol};
-use crate::names::{Label, METRICS, Metric, Shape, TOTAL};
+use crate::names::{LabelName, METRICS, Metric, Shape, TOTAL};
+use crate::semconv::Semconv;
+
+mod client;
 
 /// What a series gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,8 +53,9 @@ pub(crate) trait Backend: Send {
     /// A metric with fixed labels.
     type Series: Send;
 
-    /// The series of these labels; created once a label set.
-    fn bind(&self, metric: Metric, labels: &[(Label, Arc<str>)]) -> Self::Series;
+    /// The series of these labels; created once a label set. `server` is the upstream that the labels name, if they name
+    /// one.
+    fn bind(&self, metric: Metric, labels: &[(LabelName, Arc<str>)], server: Option<&UpstreamInfo>) -> Self::Series;
 
     /// Adds a value to it `times` times.
     fn record(series: &Self::Series, value: Value, times: u32, trace: Option<Trace>);
@@ -64,26 +68,49 @@ pub(crate) struct Recorder<B: Backend> {
     overflow: Arc<Overflow>,
     sets: HashMap<LabelSet, Vec<Option<B::Series>>>,
     max_sets: usize,
+    semconv: Semconv,
+    /// The upstream of the record that is being recorded.
+    server: Option<Arc<UpstreamInfo>>,
+    /// The names of the operator's own labels, and their values in that record.
+    own_names: Vec<Arc<str>>,
+    own: [Symbol; OwnLabel::MOST],
+    /// That record tells of a success, or of tokens: see `labels`.
+    trusted: bool,
 }
 
 impl<B: Backend> Recorder<B> {
-    pub(crate) fn new(backend: B, caps: Caps, overflow: Arc<Overflow>) -> Recorder<B> {
+    pub(crate) fn new(backend: B, caps: &Caps, overflow: Arc<Overflow>) -> Recorder<B> {
         let labels = Labels::new(caps, Arc::clone(&overflow));
-        Recorder { backend, labels, overflow, sets: HashMap::new(), max_sets: caps.label_sets }
+        let (sets, max_sets) = (HashMap::new(), caps.label_sets);
+        let own_names = caps.own.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let (semconv, server, own, trusted) = (Semconv::default(), None, <_>::default(), false);
+        Recorder { backend, labels, overflow, sets, max_sets, semconv, server, own_names, own, trusted }
+    }
+
+    /// Follows this text of the conventions instead of the default one.
+    pub(crate) fn following(mut self, semconv: Semconv) -> Self {
+        self.semconv = semconv;
+        self
     }
 
     /// The series of a label set; of the collapsed set where there is no room for a new one. Collapsed sets need no
     /// room: there are a few dozen in all.
-    fn series(&mut self, set: LabelSet) -> Bound<'_, B> {
-        let known = self.sets.contains_key(&set);
-        let set = if known || self.sets.len() < self.max_sets {
+    fn series(&mut self, mut set: LabelSet) -> Bound<'_, B> {
+        if set.shape.has_own() {
+            set.own = self.own;
+        }
+        let places = if self.trusted { self.max_sets } else { self.max_sets.div_ceil(2) };
+        let room = self.sets.contains_key(&set) || self.sets.len() < places;
+        let set = if room {
             set
         } else {
             self.overflow.count_label_set();
-            set.collapsed()
+            set.collapsed(self.own_names.len())
         };
         let slots = self.sets.entry(set).or_insert_with(|| METRICS.iter().map(|_| None).collect());
-        Bound { backend: &self.backend, labels: &self.labels, set, slots, trace: None }
+        let server = self.server.as_deref().filter(|_| room);
+        let own_names = &self.own_names;
+        Bound { backend: &self.backend, labels: &self.labels, set, slots, trace: None, server, own_names }
     }
 }
 
@@ -94,6 +121,8 @@ struct Bound<'a, B: Backend> {
     set: LabelSet,
     slots: &'a mut Vec<Option<B::Series>>,
     trace: Option<Trace>,
+    server: Option<&'a UpstreamInfo>,
+    own_names: &'a [Arc<str>],
 }
 
 impl<B: Backend> Bound<'_, B> {
@@ -117,11 +146,13 @@ impl<B: Backend> Bound<'_, B> {
         let Some(slot) = self.slots.get_mut(metric as usize) else { return };
         let series = slot.get_or_insert_with(|| {
             let values = self.set.values.iter();
-            let labels: Vec<_> = (self.set.shape.labels().iter().zip(values))
+            let known = self.set.shape.labels().iter().map(|label| LabelName::Known(*label)).zip(values);
+            let own = self.own_names.iter().map(|name| LabelName::Own(Arc::clone(name))).zip(&self.set.own);
+            let labels: Vec<_> = (known.chain(own))
                 .filter(|(_, value)| **value != Symbol::ABSENT)
-                .map(|(label, value)| (*label, self.labels.text(*value)))
+                .map(|(label, value)| (label, self.labels.text(*value)))
                 .collect();
-            self.backend.bind(metric, &labels)
+            self.backend.bind(metric, &labels, self.server)
         });
         B::record(series, value, times, self.trace.filter(|_| metric.has_exemplars()));
     }
@@ -139,12 +170,14 @@ struct Names {
 impl<B: Backend> RecordConsumer for Recorder<B> {
     fn consume(&mut self, record: &Arc<ExchangeRecord>) {
         let r = &**record;
+        self.server.clone_from(&r.upstream);
         let names = self.names(r);
         self.outcome(r, &names);
         self.timing(r, &names);
         self.tokens(r, &names);
         if r.endpoint.is_inference() {
-            self.gen_ai(r, &names);
+            self.client(r, &names);
+            self.server(r, &names);
         }
     }
 }
@@ -152,7 +185,12 @@ impl<B: Backend> RecordConsumer for Recorder<B> {
 impl<B: Backend> Recorder<B> {
     fn names(&mut self, r: &ExchangeRecord) -> Names {
         let trusted = r.outcome.category == Category::Ok || r.usage.is_some();
+        self.trusted = trusted;
         let l = &mut self.labels;
+        for (at, name) in self.own_names.iter().enumerate() {
+            let value = r.labels.iter().find(|label| label.name == *name).map(|label| &*label.value);
+            self.own[at] = l.open(Open::Own(at), value, trusted);
+        }
         Names {
             base: [
                 l.fixed(Some(r.endpoint.operation())),
@@ -184,6 +222,7 @@ impl<B: Backend> Recorder<B> {
         let refusal = [l.fixed(Some(r.refusal.verdict.as_str())), l.fixed(r.refusal.source)];
         let fault = r.observer_fault.map(|f| l.fixed(Some(f.as_str())));
         let unpriced = r.unpriced.map(|why| l.fixed(Some(why)));
+        let unestimated = r.unestimated.map(|why| l.fixed(Some(why)));
 
         let one = Value::Whole(1);
         self.series(LabelSet::new(Shape::Request, names.base, &request)).add(Metric::Requests, one);
@@ -194,7 +233,7 @@ impl<B: Backend> Recorder<B> {
         if r.refusal.verdict != Verdict::None {
             self.series(LabelSet::new(Shape::Refusal, names.base, &refusal)).add(Metric::Refusals, one);
         }
-        for (metric, why) in [(Metric::ObserverErrors, fault), (Metric::Unpriced, unpriced)] {
+        for (metric, why) in [(Metric::ObserverErrors, fault), (Metric::Unpriced, unpriced), (Metric::Unestimated, unestimated)] {
             if let Some(why) = why {
                 self.series(LabelSet::new(Shape::Why, names.base, &[why])).add(metric, one);
             }
@@ -210,24 +249,16 @@ impl<B: Backend> Recorder<B> {
         series.time(Metric::Stall, t.stall);
         series.time(Metric::ReaderLag, t.reader_lag);
         series.time(Metric::Overhead, t.overhead());
-        if !r.endpoint.is_inference() {
-            return;
-        }
-        if r.stream {
-            series.time(Metric::TimeToFirstChunk, t.first_event());
-        }
-        for (count, mean) in t.gaps.buckets() {
-            series.add_times(Metric::TimePerOutputChunk, mean.into(), count);
-        }
-        if r.outcome.category == Category::Ok {
+        // The conventions' metrics have no label for an estimate, so none goes into them.
+        let counted = r.usage.as_ref().is_some_and(|u| u.source_of_output() != Source::Estimated);
+        if r.endpoint.is_inference() && r.outcome.category == Category::Ok && counted {
             series.time(Metric::ServerTimePerOutputToken, r.tpot());
         }
     }
 
-    fn gen_ai(&mut self, r: &ExchangeRecord, names: &Names) {
+    fn server(&mut self, r: &ExchangeRecord, names: &Names) {
         let t = &r.timeline;
         let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
-        ends.time(Metric::OperationDuration, Some(t.total()));
         ends.time(Metric::ServerRequestDuration, t.sent.map(|_| t.total()));
 
         if let Some(ttft) = t.ttft().filter(|_| r.stream && r.outcome.category == Category::Ok) {
@@ -235,25 +266,18 @@ impl<B: Backend> Recorder<B> {
             let mut first = self.series(LabelSet::new(Shape::Band, names.base, &[band])).traced(trace(r));
             first.time(Metric::ServerTimeToFirstToken, Some(ttft));
         }
-        if let Some(usage) = r.usage.as_ref().filter(|u| u.source != Source::Estimated) {
-            for (kind, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
-                let Some(count) = count else { continue };
-                let kind = self.labels.fixed(Some(kind));
-                let mut tokens = self.series(LabelSet::new(Shape::TokenType, names.base, &[kind]));
-                tokens.add(Metric::TokenUsage, Value::Whole(count));
-            }
-        }
     }
 
     fn tokens(&mut self, r: &ExchangeRecord, names: &Names) {
         if let Some(usage) = &r.usage {
             for (kind, count) in token_counts(usage) {
                 let Some(count) = count else { continue };
-                self.count(Metric::Tokens, names, kind, usage.source.as_str(), Value::Whole(count));
+                let source = if kind.ends_with("output") { usage.source_of_output() } else { usage.source_of_input() };
+                self.count(Metric::Tokens, names, kind, source.as_str(), Value::Whole(count));
             }
         }
         let Some(price) = &r.price else { return };
-        let source = price.source.as_str();
+        let source = price.label();
         if price.parts.is_empty() {
             self.count(Metric::Cost, names, TOTAL, source, Value::Real(price.usd.as_usd()));
         }

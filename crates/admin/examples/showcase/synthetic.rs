@@ -194,6 +194,7 @@ impl Traffic {
             stream: false,
             upstream: Some(Arc::clone(&self.upstreams[kind.upstream])),
             model: ModelNames { requested: Some(kind.model.into()), responded: None },
+            labels: Vec::new(),
             caller: Caller {
                 key: Some(team.into()),
                 project: (team == "team-search").then(|| "search".into()),

@@ -15,7 +15,7 @@ use super::tree::{Item, Table, Value};
 pub type Env = BTreeMap<String, String>;
 
 /// The sections whose tables have names of their own.
-pub(super) const NAMED: [&str; 3] = ["upstreams", "keys", "prices"];
+pub(super) const NAMED: [&str; 4] = ["upstreams", "keys", "labels", "prices"];
 
 /// Lays the `LIMPID_` variables over the tree.
 pub(super) fn lay_over(tree: &mut Table, env: &Env, report: &mut Report) {

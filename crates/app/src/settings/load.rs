@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::env::{Env, NAMED, insert, lay_over};
 use super::faults::{Fault, Faults, Origin, nearest};
 use super::keys::{self, Key};
+use super::labels::{self, Label};
 use super::prices::{self, PriceEntry};
 use super::reader::{Reader, Report, Resolved, table_of};
 use super::tree::{self, Item, Table};
@@ -21,11 +22,12 @@ use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server,
 pub const DEFAULT_FILE: &str = "proxy.toml";
 
 /// The sections, in the order of `proxy.toml`.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "server",
     "admin",
     "upstreams",
     "keys",
+    "labels",
     "prices",
     "observe",
     "tokens",
@@ -152,6 +154,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
         admin,
         upstreams,
         keys: sections.named("keys", report, |name, r| Key::read(name, env, r)),
+        labels: sections.named("labels", report, Label::read),
         prices: sections.named("prices", report, PriceEntry::read),
         observe: Observe::read(sections.reader("observe", report)),
         tokens: Tokens::read(sections.reader("tokens", report)),
@@ -171,6 +174,7 @@ fn check_together(settings: &Settings, report: &mut Report) {
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
     upstreams::refuse_twins(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
+    labels::refuse_many(&settings.labels, &mut r);
     prices::check_together(&settings.prices, &settings.upstreams, &mut r);
     let (data, admin) = (settings.server.listen, settings.admin.listen);
     if settings.admin.enabled && data == admin && data.port() != 0 {

@@ -11,6 +11,7 @@ pub(crate) mod faults;
 mod insight;
 mod keys;
 mod kinds;
+mod labels;
 mod load;
 mod log;
 mod observe;
@@ -33,6 +34,7 @@ pub use faults::{Fault, Faults, Origin};
 pub use insight::Insight;
 pub use keys::Key;
 pub use kinds::Secret;
+pub use labels::Label;
 pub use load::{DEFAULT_FILE, Flags, Loaded, Sources};
 pub use log::{Log, LogFormat, LogLevel};
 pub use observe::Observe;
@@ -41,7 +43,9 @@ pub use reader::Resolved;
 pub use record::Record;
 pub use refusals::Refusals;
 pub use server::Server;
-pub use telemetry::{Attributes, Export, Protocol, Telemetry};
+pub use telemetry::{
+    Attributes, Compression, Export, Histograms, Propagator, Propagate, Protocol, Semconv, Telemetry, Temporality, Waiting,
+};
 pub use tokens::Tokens;
 pub use upstreams::{Upstream, UpstreamHttp2};
 
@@ -56,6 +60,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// `[keys.NAME]`, by name.
     pub keys: Vec<Key>,
+    /// `[labels.NAME]`, by name.
+    pub labels: Vec<Label>,
     /// `[prices.NAME]`, by name.
     pub prices: Vec<PriceEntry>,
     /// `[observe]`.

@@ -101,7 +101,7 @@ fn proxy_toml_is_valid_with_every_line_taken_in() {
     for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
         let name = format!("{}.{}", setting.section, setting.key);
         assert!(matches!(setting.origin, Origin::File { .. }), "{name} is not in the file");
-        if !EXAMPLES.contains(&setting.key) && !setting.section.starts_with("prices.") {
+        if !EXAMPLES.contains(&setting.key) && !["prices.", "labels."].iter().any(|s| setting.section.starts_with(s)) {
             let real = default.resolved.iter().find(|r| r.section == setting.section && r.key == setting.key);
             assert_eq!(setting.value, real.unwrap().value, "{name}");
         }
@@ -123,7 +123,7 @@ fn proxy_toml_leaves_the_standard_variables_in_force() {
 fn is_setting(line: &str) -> bool {
     let key = line.split(" = ").next().unwrap();
     let named = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    line.starts_with("[keys.") || line.starts_with("[prices.") || (line.contains(" = ") && key.bytes().all(named))
+    ["[keys.", "[labels.", "[prices."].iter().any(|s| line.starts_with(s)) || (line.contains(" = ") && key.bytes().all(named))
 }
 
 #[test]

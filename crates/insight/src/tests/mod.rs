@@ -85,6 +85,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         })),
         model: ModelNames { requested: Some(model.into()), responded: None },
         caller: Caller { key: Some("team-a".into()), ..Caller::default() },
+        labels: Vec::new(),
         request: RequestFacts::default(),
         trace_id: 1,
         span_id: 1,

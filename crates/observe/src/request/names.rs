@@ -36,13 +36,18 @@ pub(super) enum Name {
     Dimensions,
     /// `options`, `parameters`, `generationConfig`.
     Parameters,
+    /// `metadata`, where the settings want something of it.
+    Metadata,
+    /// One of the members that they want, by its place among them.
+    MetadataMember(u8),
 }
 
 /// Whether members that matter stand directly below this path.
 pub(super) const fn holds_members(path: &[Name]) -> bool {
     matches!(
         path,
-        [] | [Name::StreamOptions | Name::Reasoning | Name::ResponseFormat | Name::TextOptions | Name::Parameters]
+        [] | [Name::StreamOptions | Name::Reasoning | Name::ResponseFormat | Name::TextOptions]
+            | [Name::Parameters | Name::Metadata]
             | [Name::TextOptions, Name::Format]
     )
 }
@@ -50,8 +55,8 @@ pub(super) const fn holds_members(path: &[Name]) -> bool {
 impl Name {
     /// Whether its own value matters. `text` may also be a prompt.
     pub(super) const fn has_value(self) -> bool {
-        use Name::{Other, Parameters, Reasoning, ResponseFormat, StreamOptions, TextOptions};
-        !matches!(self, Other | Parameters | Reasoning | ResponseFormat | StreamOptions | TextOptions)
+        use Name::{Metadata, Other, Parameters, Reasoning, ResponseFormat, StreamOptions, TextOptions};
+        !matches!(self, Metadata | Other | Parameters | Reasoning | ResponseFormat | StreamOptions | TextOptions)
     }
 
     /// What a member called `text` is below this path.

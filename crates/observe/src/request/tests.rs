@@ -64,7 +64,10 @@ fn the_parameters_of_other_apis_are_found_where_they_stand() {
 #[test]
 fn what_is_to_come_back() {
     let of = |body: &str| facts(body).output_type;
-    assert_eq!(of(r#"{"text":{"verbosity":"low","format":{"name":"x","type":"json_schema"}}}"#), Some(OutputType::Json));
+    assert_eq!(
+        of(r#"{"text":{"verbosity":"low","format":{"name":"x","type":"json_schema"}}}"#),
+        Some(OutputType::Json)
+    );
     assert_eq!(of(r#"{"text":{"format":{"type":"text"},"type":"json"}}"#), Some(OutputType::Text));
     assert_eq!(of(r#"{"format":"json"}"#), Some(OutputType::Json));
     assert_eq!(of(r#"{"response_format":"b64_json"}"#), None);
@@ -131,4 +134,44 @@ fn what_stands_behind_the_object_or_the_limit_is_not_looked_at() {
     assert_eq!(o.facts().model.as_deref(), Some("m"));
     o.feed(br#"{"model":"o"}"#);
     assert_eq!(o.facts().model.as_deref(), Some("m"));
+}
+
+#[test]
+fn members_of_metadata_become_labels_where_the_settings_ask() {
+    let wanted: Arc<[MetadataLabel]> =
+        Arc::new([("template_id".into(), "template_id".into()), ("tier \u{e9}".into(), "tier".into())]);
+    let of = |body: &str| {
+        let mut all = Vec::new();
+        for cut in 0..=body.len() {
+            let mut o = RequestObserver::with_metadata(1 << 20, Arc::clone(&wanted));
+            o.feed(&body.as_bytes()[..cut]);
+            o.feed(&body.as_bytes()[cut..]);
+            let labels = o.facts().metadata.iter().map(|l| format!("{}={}", l.name, l.value));
+            all.push(labels.collect::<Vec<_>>().join(" "));
+        }
+        all.dedup();
+        assert_eq!(all.len(), 1, "where it is cut does not matter");
+        all.remove(0)
+    };
+    assert_eq!(
+        of(r#"{"metadata":{"a":"b","template_id":"greet<1>","tier \u00e9":7,"x":{"template_id":"no"}}}"#),
+        "template_id=greet_1_ tier=7"
+    );
+    assert_eq!(
+        of(
+            r#"{"template_id":"no","meta":{"template_id":"no"},"metadata":["template_id"],"options":{"metadata":{"template_id":"no"}}}"#
+        ),
+        ""
+    );
+    assert_eq!(
+        of(r#"{"metadata":{"template_id":"a"},"model":"m","metadata":{"template_id":"b","template_id":"c"}}"#),
+        "template_id=c"
+    );
+    assert_eq!(of(r#"{"metadata":{"template_id":"a","template_id":null}}"#), "");
+    assert_eq!(of(r#"{"metadata":{"template_id":["a"]}}"#), "");
+    assert_eq!(
+        of(&format!(r#"{{"metadata":{{"template_id":"{}"}}}}"#, "y".repeat(200))).len(),
+        "template_id=".len() + 64
+    );
+    assert_eq!(facts(r#"{"metadata":{"template_id":"a"}}"#).metadata, [], "unasked");
 }

@@ -34,6 +34,7 @@ fn exchange() -> Unsettled {
         answered_by_limpid: false,
         upstream: None,
         caller: Caller::default(),
+        labels: Vec::new(),
         request: RequestFacts { model: Some("gpt-4o".into()), ..RequestFacts::default() },
         trace_id: 1,
         span_id: 2,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use limpid_core::{Category, Clock, Ending, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
-use limpid_proxy::{Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
+use limpid_proxy::{Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig};
 use limpid_route::{KeyNames, Match, ModelPattern, Target};
 use limpid_settle::Settler;
 use limpid_testkit::{CollectingSink, RawClient, Reply, ReplyEnd, Step, exchange, request};
@@ -55,7 +55,9 @@ impl Rig {
             },
             upstreams,
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
+            labels: limpid_route::LabelRules::default(),
             keys: KeyNames::of_this_start(),
+            trace: TraceConfig::default(),
             settler: Settler::embedded(),
             estimates: None,
             sink: Arc::<CollectingSink>::clone(&sink),

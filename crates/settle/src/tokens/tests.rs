@@ -135,6 +135,7 @@ fn chat(model: &str) -> Unsettled {
         answered_by_limpid: false,
         upstream: None,
         caller: Caller::default(),
+        labels: Vec::new(),
         request: RequestFacts { model: Some(model.into()), ..RequestFacts::default() },
         trace_id: 1,
         span_id: 2,

@@ -141,6 +141,7 @@ fn the_text_is_in_no_record_and_no_debug() {
         answered_by_limpid: false,
         upstream: None,
         caller: Caller::default(),
+        labels: Vec::new(),
         request: RequestFacts::default(),
         trace_id: 1,
         span_id: 2,
