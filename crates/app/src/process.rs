@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
-use limpid_admin::{About, AdminState, MetricsText};
+use limpid_admin::{About, AdminState, Hosts, MetricsText};
 use limpid_core::{Clock, ExchangeSink, Handover, HandoverCounts, RecordConsumer};
 use limpid_insight::Insight;
 use limpid_proxy::{Drained, Proxy};
@@ -71,6 +71,8 @@ pub(crate) struct Process {
     pub(crate) admin: Option<SocketAddr>,
     /// The rolling windows.
     pub(crate) insight: Arc<Insight>,
+    /// Set it, and the exchange log's file is opened again. `None` without one.
+    pub(crate) reopen_log: Option<Arc<AtomicBool>>,
     ready: Arc<AtomicBool>,
     stop_proxy: oneshot::Sender<()>,
     proxy: JoinHandle<Drained>,
@@ -111,6 +113,7 @@ impl Process {
                 metrics: Arc::new(Scraped(Arc::clone(&surfaces.metrics))),
                 ready: Arc::clone(&ready),
                 counts: Arc::clone(&surfaces.counts),
+                hosts: Hosts::new(settings.admin.hosts.iter().map(|name| &**name)),
                 about: about(settings, &clock),
             };
             tokio::spawn(serve_admin(listener, state))
@@ -123,6 +126,7 @@ impl Process {
             data: data_addr,
             admin: admin_addr,
             insight: surfaces.insight,
+            reopen_log: surfaces.reopen_log,
             ready,
             stop_proxy,
             proxy: tokio::spawn(proxy.serve(data, stopped)),
@@ -160,6 +164,7 @@ struct Surfaces {
     metrics: Arc<Metrics>,
     otlp: Option<Otlp>,
     recorded: oneshot::Receiver<()>,
+    reopen_log: Option<Arc<AtomicBool>>,
 }
 
 impl Surfaces {
@@ -179,10 +184,11 @@ impl Surfaces {
             }
             None => None,
         };
-        if let Some(file) = &settings.exchange_log.file {
-            let target = wiring::log_target(file);
-            let log = ExchangeLog::open(target, exports)
+        let mut reopen_log = None;
+        if let (Some(target), Some(file)) = (wiring::log_target(settings), &settings.exchange_log.file) {
+            let log = ExchangeLog::open(target, clock.clone(), &exports)
                 .map_err(|error| StartError::ExchangeLog { file: file.to_string(), error })?;
+            reopen_log = log.reopen();
             consumers.push(Box::new(log));
         }
         let (handover, drain) = Handover::new(settings.record.queue, consumers, Arc::clone(&counts));
@@ -194,7 +200,7 @@ impl Surfaces {
                 let _nobody_waits = done.send(());
             })
             .map_err(StartError::Thread)?;
-        Ok(Surfaces { handover, counts, insight, metrics, otlp, recorded })
+        Ok(Surfaces { handover, counts, insight, metrics, otlp, recorded, reopen_log })
     }
 }
 

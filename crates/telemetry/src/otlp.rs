@@ -317,4 +317,6 @@ fn start_metrics(
 }
 
 #[cfg(test)]
+mod collectors;
+#[cfg(test)]
 mod tests;

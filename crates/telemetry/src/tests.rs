@@ -13,7 +13,7 @@ use limpid_core::{
 
 use crate::fixture::{ms, record};
 use crate::names::{METRICS, spelling};
-use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, LogTarget, Metrics, MetricsConfig, MetricsConsumer};
+use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig, MetricsConsumer};
 
 fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     let live = LiveCounts::default();
@@ -286,7 +286,7 @@ impl Write for Sink {
 #[test]
 fn each_record_is_a_line_of_the_log_and_is_written_when_idle() {
     let sink = Sink::default();
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::default());
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), &ExportCounts::default());
     log.consume(&Arc::new(record()));
     log.consume(&Arc::new(record()));
     assert_eq!(sink.writes.load(Ordering::Relaxed), 0, "gathered first");
@@ -300,9 +300,9 @@ fn each_record_is_a_line_of_the_log_and_is_written_when_idle() {
 
 #[test]
 fn a_full_disk_costs_its_lines_and_the_next_one_is_whole() {
-    let counts = Arc::<ExportCounts>::default();
+    let counts = ExportCounts::default();
     let sink = Sink::default();
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::clone(&counts));
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), &counts);
     *sink.fail.lock().unwrap() = Some(ErrorKind::StorageFull);
     log.consume(&Arc::new(record()));
     log.idle();
@@ -319,10 +319,10 @@ fn a_full_disk_costs_its_lines_and_the_next_one_is_whole() {
 
 #[test]
 fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
-    let counts = Arc::<ExportCounts>::default();
+    let counts = ExportCounts::default();
     let sink = Sink::default();
     *sink.fail.lock().unwrap() = Some(ErrorKind::BrokenPipe);
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), Arc::clone(&counts));
+    let mut log = ExchangeLog::to(Box::new(sink.clone()), &counts);
     log.consume(&Arc::new(record()));
     log.idle();
     let writes = sink.writes.load(Ordering::Relaxed);
@@ -335,13 +335,18 @@ fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
 #[test]
 fn a_log_file_is_added_to_and_one_that_cannot_be_opened_is_an_error() {
     let path = std::env::temp_dir().join(format!("limpid-telemetry-{}.jsonl", std::process::id()));
+    let counts = ExportCounts::default();
+    let open = |path| {
+        ExchangeLog::open(LogTarget::File(path, LogRotation::default()), limpid_core::Clock::system(), &counts)
+    };
     for _ in 0..2 {
-        let mut log = ExchangeLog::open(LogTarget::File(path.clone()), Arc::default()).unwrap();
+        let mut log = open(path.clone()).unwrap();
         log.consume(&Arc::new(record()));
         drop(log);
     }
     let written = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(written.lines().count(), 2);
-    assert!(ExchangeLog::open(LogTarget::File(path.join("below")), Arc::default()).is_err());
+    assert_eq!(counts.sent().find(|(what, _)| *what == "log_lines"), Some(("log_lines", 2)));
+    assert!(open(path.join("below")).is_err());
 }
