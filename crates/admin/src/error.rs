@@ -27,6 +27,8 @@ pub(crate) enum ApiError {
     Number { name: &'static str, value: String, least: usize, most: usize },
     /// No such path.
     NoSuchPath,
+    /// A `Host` that a stranger could own.
+    ForeignHost { host: String },
     /// Not GET or HEAD.
     OnlyGet,
     /// Too many watchers.
@@ -39,6 +41,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             ApiError::NoSuchPath => StatusCode::NOT_FOUND,
+            ApiError::ForeignHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             ApiError::OnlyGet => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::TooManyWatchers { .. } => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -79,6 +82,10 @@ impl ApiError {
                                      /api/v1/summary, /api/v1/series, /api/v1/exchanges, /api/v1/events"
                     .into()
             }
+            ApiError::ForeignHost { host } => format!(
+                "dashboard and API do not answer to the name `{}`; ask by IP address or localhost, or add the name to admin.hosts",
+                shown(host)
+            ),
             ApiError::OnlyGet => "the admin listener only reads; use GET".into(),
             ApiError::TooManyWatchers { most } => {
                 format!(

@@ -6,11 +6,12 @@
 //! two at a time; watchers of live events are counted, and one that is too slow loses events and is told how many.
 //!
 //! At the edges: a wrong parameter is a 400 that says what to write instead; another method than GET or HEAD is a 405;
-//! everything unknown is a 404; all of them as `{"error":{"message":…}}`. Nothing is cached, no other origin may read
+//! everything unknown is a 404; a name that a stranger could own is a 421 for dashboard and API (see `host`); all of them as `{"error":{"message":…}}`. Nothing is cached, no other origin may read
 //! anything, and the page loads nothing from elsewhere.
 
 mod api;
 mod error;
+mod host;
 mod live;
 mod metrics;
 mod page;
@@ -23,7 +24,7 @@ use std::time::SystemTime;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use limpid_core::{HandoverCounts, UpstreamInfo};
@@ -31,6 +32,7 @@ use limpid_insight::Insight;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
+pub use crate::host::Hosts;
 pub use crate::metrics::MetricsText;
 
 /// Queries over the windows that may run at once; more wait.
@@ -50,6 +52,8 @@ pub struct AdminState {
     pub counts: Arc<HandoverCounts>,
     /// Whether requests are accepted; false while draining.
     pub ready: Arc<AtomicBool>,
+    /// The names by which dashboard and API may be asked for.
+    pub hosts: Hosts,
     /// What does not change.
     pub about: About,
 }
@@ -76,20 +80,23 @@ struct Shared {
 pub fn router(state: AdminState) -> Router {
     let shared =
         Arc::new(Shared { state, queries: Semaphore::new(QUERIES), watchers: Arc::new(Semaphore::new(WATCHERS)) });
-    Router::new()
+    let checked = Router::new()
         .route("/", get(page::html))
         .route("/assets/app.js", get(page::script))
         .route("/assets/charts.js", get(page::charts))
         .route("/assets/format.js", get(page::format))
         .route("/assets/app.css", get(page::style))
-        .route("/healthz", get(probes::health))
-        .route("/readyz", get(probes::ready))
-        .route("/metrics", get(metrics::metrics))
         .route("/api/v1/about", get(api::about))
         .route("/api/v1/summary", get(api::summary))
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/exchanges", get(api::exchanges))
         .route("/api/v1/events", get(live::events))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), host::check));
+    Router::new()
+        .route("/healthz", get(probes::health))
+        .route("/readyz", get(probes::ready))
+        .route("/metrics", get(metrics::metrics))
+        .merge(checked)
         .fallback(async || ApiError::NoSuchPath)
         .method_not_allowed_fallback(async || ApiError::OnlyGet)
         .layer(map_response(guard))

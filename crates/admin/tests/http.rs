@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use limpid_admin::{About, AdminState, MetricsText, router};
+use limpid_admin::{About, AdminState, Hosts, MetricsText, router};
 use limpid_core::{Category, Clock, ExchangeSink, Handover, RecordConsumer};
 use limpid_insight::{Insight, InsightConfig, InsightConsumer, Latency};
 use serde_json::Value;
@@ -54,6 +54,7 @@ impl Rig {
             metrics: Arc::new(Fixed),
             counts: handover.counts(),
             ready: Arc::clone(&ready),
+            hosts: Hosts::new(["limpid.internal"]),
             about: About { version: "9.9.9", started_at, upstreams: traffic.upstreams.clone() },
         });
         Rig { app, clock, ready, handover, consumer, traffic }
@@ -353,4 +354,29 @@ async fn watchers_are_counted_and_leave_their_place() {
     watchers.pop();
     let again = rig.send(Request::get("/api/v1/events").body(Body::empty()).unwrap()).await;
     assert_eq!(again.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_page_of_elsewhere_reads_nothing_through_a_browser() {
+    let rig = Rig::new(InsightConfig::default());
+    let ask = async |path: &str, host: &str| {
+        rig.send(Request::get(path).header("host", host).body(Body::empty()).unwrap()).await
+    };
+    let paths = ["/", "/assets/app.js", "/api/v1/about", "/api/v1/summary", "/api/v1/exchanges", "/api/v1/events"];
+    for path in paths {
+        let refused = ask(path, "rebound.example:4801").await;
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+        let told = refused.into_body().collect().await.unwrap().to_bytes();
+        assert!(std::str::from_utf8(&told).unwrap().contains("admin.hosts"), "{path}");
+        for host in ["127.0.0.1:4801", "[::1]:4801", "localhost:4801", "limpid.internal"] {
+            assert_eq!(ask(path, host).await.status(), StatusCode::OK, "{path} {host}");
+        }
+    }
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(ask(path, "limpid.monitoring.svc:4801").await.status(), StatusCode::OK, "{path}");
+    }
+    let two = Request::get("/api/v1/about").header("host", "localhost").header("host", "rebound.example");
+    assert_eq!(rig.send(two.body(Body::empty()).unwrap()).await.status(), StatusCode::MISDIRECTED_REQUEST);
+    let absolute = Request::get("http://rebound.example/api/v1/about").header("host", "localhost");
+    assert_eq!(rig.send(absolute.body(Body::empty()).unwrap()).await.status(), StatusCode::MISDIRECTED_REQUEST);
 }

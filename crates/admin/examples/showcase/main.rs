@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use limpid_admin::{About, AdminState, MetricsText, router};
+use limpid_admin::{About, AdminState, Hosts, MetricsText, router};
 use limpid_core::{Clock, Endpoint, ExchangeRecord, ExchangeSink, Handover, RecordConsumer};
 use limpid_insight::{Insight, InsightConfig};
 
@@ -49,6 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         metrics: Arc::new(NoMetrics),
         counts: Arc::default(),
         ready: Arc::new(AtomicBool::new(true)),
+        hosts: Hosts::default(),
         about: About {
             version: env!("CARGO_PKG_VERSION"),
             started_at: SystemTime::now() - HOUR,

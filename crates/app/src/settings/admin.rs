@@ -1,8 +1,9 @@
 //! `[admin]`: the second listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use super::reader::Reader;
+use super::reader::{Checked, Reader, Refused};
 
 /// The listener for health, metrics, the API and the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,10 @@ pub struct Admin {
     /// Where it listens. Default `127.0.0.1:4801`: this machine only. It asks for no password, and shows what models,
     /// projects and users do; open it to a network only where all may see that.
     pub listen: SocketAddr,
+    /// Names by which dashboard and API may be asked for, beside IP addresses and `localhost`: without port; `*` is every
+    /// name. Default: none. Any other is refused, for a web page could make a visitor's browser ask by a name of its own.
+    /// `/metrics`, `/healthz` and `/readyz` answer to every name.
+    pub hosts: Vec<Arc<str>>,
 }
 
 impl Admin {
@@ -19,8 +24,21 @@ impl Admin {
         let admin = Admin {
             enabled: r.value("enabled", true),
             listen: r.value("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 4801))),
+            hosts: r.value_if("hosts", Vec::new(), |hosts: &Vec<Arc<str>>| good_hosts(hosts)),
         };
         r.finish();
         admin
+    }
+}
+
+/// A name with a port, or a URL, would never match.
+fn good_hosts(hosts: &[Arc<str>]) -> Checked {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    match hosts.iter().find(|host| &***host != "*" && !host.chars().all(plain)) {
+        Some(_) => Err(Refused::new(
+            "one of them is no plain host name",
+            "write names without scheme, port and path, such as [\"limpid.monitoring.svc\"], or [\"*\"] for every name",
+        )),
+        None => Ok(()),
     }
 }
