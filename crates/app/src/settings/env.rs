@@ -102,13 +102,17 @@ pub(super) fn otel<T>(
     match read(text) {
         Ok(value) => Some((value, origin)),
         Err(why) => {
-            report.warnings.push(Fault {
+            let fault = Fault {
                 at: origin,
                 // The value may be a secret.
                 what: "the variable is ignored".to_owned(),
                 why,
                 mend: "mend or unset it, or set its counterpart in [telemetry]".to_owned(),
-            });
+            };
+            // Several settings may ask for one variable.
+            if !report.warnings.contains(&fault) {
+                report.warnings.push(fault);
+            }
             None
         }
     }

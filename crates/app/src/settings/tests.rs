@@ -66,7 +66,7 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 17] = [
+const EXAMPLES: [&str; 26] = [
     "tls_ca_file",
     "headers_timeout",
     "first_token_timeout",
@@ -84,6 +84,15 @@ const EXAMPLES: [&str; 17] = [
     "file",
     "endpoint",
     "url",
+    "rotate_size",
+    "rotate_age",
+    "ca_file",
+    "client_certificate_file",
+    "client_key_file",
+    "max_span_text",
+    "max_log_text",
+    "max_span_attributes",
+    "max_log_attributes",
 ];
 
 #[test]
@@ -187,7 +196,7 @@ max_event_bytes = "1 MiBi"
 [record]
 queue = 0
 [telemetry]
-protocol = "http/json"
+protocol = "http/xml"
 sample_ratio = 2
 [log]
 level = "loud"
@@ -211,8 +220,8 @@ recent = -1
             "proxy.toml:11: observe.max_event_bytes = \"1 MiBi\", that is not a size, write a number of bytes, or a \
              size such as \"64KiB\" or \"8MiB\"",
             "proxy.toml:13: record.queue = 0, the least is 1, write a number from 1 to 1000000",
-            "proxy.toml:15: telemetry.protocol = \"http/json\", there is no such choice, write \"http/protobuf\" or \
-             \"grpc\"",
+            "proxy.toml:15: telemetry.protocol = \"http/xml\", there is no such choice, write \"http/protobuf\", \
+             \"http/json\" or \"grpc\"",
             "proxy.toml:16: telemetry.sample_ratio = 2, it is not from 0 to 1, write a share such as 0.1",
             "proxy.toml:18: log.level = \"loud\", there is no such choice, write \"error\", \"warn\", \"info\", \
              \"debug\" or \"trace\"",
@@ -372,7 +381,7 @@ fn standard_variables_hold_where_the_file_is_silent() {
     assert_eq!((metrics.endpoint.as_str(), metrics.protocol), ("http://c:4318/", Protocol::Grpc));
     assert_eq!(traces.headers.get("x-b").map(Secret::expose), Some("a b"));
     assert_eq!((traces.timeout, t.metric_interval), (Duration::from_millis(2500), Duration::from_secs(5)));
-    assert_eq!((&*t.service_name, t.span_queue, t.sample_ratio), ("edge", 99, 0.25));
+    assert_eq!((&*t.service_name, t.spans.queue, t.sample_ratio), ("edge", 99, 0.25));
     assert_eq!(t.resource.get("zone").map(|z| &**z), Some("z1"));
     assert_eq!(origin(&loaded, "telemetry", "timeout"), "OTEL_EXPORTER_OTLP_TIMEOUT");
 
@@ -388,8 +397,8 @@ fn standard_variables_that_limpid_cannot_use_are_warnings() {
     let loaded = load(
         ONE,
         &[
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://c:4318"),
             ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:1/v1/metrics"),
             ("OTEL_TRACES_EXPORTER", "none"),
             ("OTEL_SERVICE_NAME", " "),
@@ -400,6 +409,105 @@ fn standard_variables_that_limpid_cannot_use_are_warnings() {
     let t = &loaded.settings.telemetry;
     assert_eq!((t.traces.as_ref(), &*t.service_name), (None, "limpid"));
     assert_eq!(t.metrics.as_ref().map(|m| m.endpoint.as_str()), Some("http://m:1/v1/metrics"));
+}
+
+#[test]
+fn each_standard_variable_of_the_export_does_what_its_specification_says() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "True"),
+        ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://l:1/in"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9000"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "4000"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "30000"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "3000"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "7"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "70"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "50"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "20"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3,none"),
+    ];
+    let loaded = load(ONE, &env);
+    assert_eq!(loaded.warnings, []);
+    let t = &loaded.settings.telemetry;
+    let of = |e: &Option<Export>| {
+        let e = e.clone().unwrap();
+        (e.endpoint, e.protocol, e.compression, e.timeout.as_secs())
+    };
+    use Compression::{Gzip, None as Plain};
+    assert_eq!(of(&t.traces), ("https://c:4317".into(), Protocol::Grpc, Gzip, 4));
+    assert_eq!(of(&t.metrics), ("http://c:4317".into(), Protocol::Grpc, Plain, 3));
+    assert_eq!(of(&t.logs), ("http://l:1/in".into(), Protocol::HttpJson, Gzip, 9));
+    let waiting = Waiting { queue: 7, batch: 512, delay: Duration::from_millis(70) };
+    assert_eq!((t.log_records, t.spans.queue), (waiting, 2048));
+    assert_eq!((t.temporality, t.histograms), (Temporality::Delta, Histograms::Exponential));
+    assert_eq!((t.span_text, t.log_text, t.span_attributes, t.log_attributes), (Some(100), Some(50), Some(20), None));
+    assert_eq!(t.propagators, [Propagator::TraceContext, Propagator::B3]);
+
+    let with = |more: (&'static str, &'static str)| {
+        load(ONE, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), more]).settings.telemetry
+    };
+    let default = with(("X", "1"));
+    assert!(default.traces.is_some() && default.metrics.is_some() && default.logs.is_none());
+    let off = with(("OTEL_SDK_DISABLED", "true"));
+    assert!(off.traces.is_none() && off.metrics.is_none());
+    assert!(with(("OTEL_METRICS_EXPORTER", "prometheus")).metrics.is_none());
+    let file = format!("{ONE}[telemetry]\nendpoint = \"c:9\"\nlogs = true\n");
+    assert_eq!(load(&file, &[]).settings.telemetry.logs.unwrap().endpoint, "https://c:9/v1/logs");
+}
+
+#[test]
+fn a_standard_variable_that_does_not_read_is_one_warning() {
+    for (variable, value) in [
+        ("OTEL_SDK_DISABLED", "1"),
+        ("OTEL_PROPAGATORS", "carrier-pigeon"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_LOGS_EXPORTER", "console"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "deflate"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "yes"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hush"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "-1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "hdr"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "none"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "zone"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/no/such/file.pem"),
+    ] {
+        let loaded = load(ONE, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1"), (variable, value)]);
+        let warned: Vec<_> = loaded.warnings.iter().map(|w| w.at.to_string()).collect();
+        assert_eq!(warned, [variable]);
+        assert!(!loaded.warnings[0].to_string().contains("hush"));
+    }
+}
+
+#[test]
+fn certificates_that_cannot_work_are_faults() {
+    let file = format!("{ONE}[telemetry]\nendpoint = \"https://c:1\"\nclient_key_file = \"k.pem\"\n\
+                        ca_file = \"/no/such/file.pem\"\n[exchange_log]\nrotate_size = 10\nrotate_age = \"1s\"\n");
+    let got = faults(&file, &[]);
+    assert_eq!(got.len(), 4, "{got:?}");
+    assert!(got.iter().any(|f| f.contains("telemetry.ca_file") && f.contains("it cannot be read")), "{got:?}");
+    assert!(got.iter().any(|f| f.contains("there is no client_certificate_file to it")), "{got:?}");
+    assert!(got.iter().any(|f| f.contains("the least is 64KiB")), "{got:?}");
+    assert!(got.iter().any(|f| f.contains("the least is a minute")), "{got:?}");
 }
 
 #[test]
