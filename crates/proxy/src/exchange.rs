@@ -36,6 +36,18 @@ pub(crate) struct Arrival {
     pub(crate) labels: Vec<OwnLabel>,
 }
 
+impl Arrival {
+    /// A head may be 64 KiB long, and the newest records are kept: a path is cut to this many bytes.
+    pub(crate) const PATH_BYTES: usize = 1024;
+    /// Likewise a method, of which anybody may invent one.
+    const METHOD_BYTES: usize = 32;
+
+    /// The text up to `most` bytes. Methods and paths are ASCII, and what is not stays whole.
+    pub(crate) fn bounded(text: &str, most: usize) -> Box<str> {
+        text.get(..most).unwrap_or(text).into()
+    }
+}
+
 /// One exchange, until it is settled.
 pub(crate) struct Exchange(Option<Box<Open>>);
 
@@ -299,7 +311,7 @@ impl Open {
             id: self.id,
             started_at: shared.clock.wall(timeline.arrived),
             endpoint: arrival.endpoint,
-            method: arrival.method.as_str().into(),
+            method: Arrival::bounded(arrival.method.as_str(), Arrival::METHOD_BYTES),
             path: arrival.path,
             status: self.status,
             answered_by_limpid: self.answered_by_limpid,

@@ -83,7 +83,7 @@ fn arrive(shared: &Arc<Shared>, request: Request<Incoming>, websocket: bool) -> 
     let arrival = Arrival {
         endpoint: if websocket { upgrade::classify(&parts) } else { classify(&parts.method, parts.uri.path()) },
         method: parts.method.clone(),
-        path: parts.uri.path().into(),
+        path: Arrival::bounded(parts.uri.path(), Arrival::PATH_BYTES),
         caller: shared.keys.identify(&parts.headers),
         labels: shared.labels.of_request(&parts.headers),
     };
