@@ -16,7 +16,8 @@ use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
 use limpid_telemetry::{AttributeLimits, Batching, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
 use crate::settings::{
-    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream, UpstreamHttp2, Waiting,
+    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream,
+    UpstreamHttp2, Waiting,
 };
 
 /// What the relay wants to know.
@@ -160,12 +161,7 @@ pub(crate) fn metrics(settings: &Settings) -> MetricsConfig {
         max_models: t.max_models,
         max_keys: t.max_keys,
         max_projects: t.max_projects,
-        own_labels: settings
-            .labels
-            .iter()
-            .filter(|l| l.metrics)
-            .map(|l| (Arc::clone(&l.name), l.max_values))
-            .collect(),
+        own_labels: settings.labels.iter().filter(|l| l.metrics).map(|l| (Arc::clone(&l.name), l.max_values)).collect(),
         known_models: known_models(settings),
     }
 }
@@ -184,11 +180,7 @@ fn known_models(settings: &Settings) -> Vec<Arc<str>> {
 /// Where the exchange log goes; `None` where there is none.
 pub(crate) fn log_target(settings: &Settings) -> Option<LogTarget> {
     let log = &settings.exchange_log;
-    let rotation = LogRotation {
-        size: log.rotate_size.map(|size| size as u64),
-        age: log.rotate_age,
-        keep: log.keep,
-    };
+    let rotation = LogRotation { size: log.rotate_size.map(|size| size as u64), age: log.rotate_age, keep: log.keep };
     log.file.as_ref().map(|file| match file {
         LogFile::Stdout => LogTarget::Stdout,
         LogFile::Path(path) => LogTarget::File(path.clone(), rotation),

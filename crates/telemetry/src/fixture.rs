@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use limpid_core::{
     ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, FinishReason, GapHistogram, ModelNames,
-    ObserverFault, Outcome, OutputType, OwnLabel, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind, RequestFacts, Source,
-    StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, UsageAsked, Verdict,
+    ObserverFault, Outcome, OutputType, OwnLabel, PicoUsd, Price, PricePart, PriceSource, Refusal, RefusalKind,
+    RequestFacts, Source, StreamMarks, Tick, Timeline, TraceParent, UpstreamInfo, Usage, UsageAsked, Verdict,
 };
 
 pub(crate) const TRACE_ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
@@ -60,7 +60,7 @@ pub(crate) fn record() -> ExchangeRecord {
             FinishReason { index: 0, reason: "stop".into() },
             FinishReason { index: 1, reason: "length".into() },
         ],
-        unestimated: None,
+        unestimated: Some("too_large"),
         rate_limits: None,
         usage: usage(),
         price: price(),

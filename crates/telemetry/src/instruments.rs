@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use limpid_core::{Endpoint, Unreadable, UpstreamInfo};
-use opentelemetry::{Key, KeyValue};
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
+use opentelemetry::{Key, KeyValue};
 
 use crate::labels::Overflow;
 use crate::names::{self, Kind, LabelName, METRICS, Metric, attr};

@@ -146,8 +146,26 @@ impl LabelName {
 /// or the name would read as something else of an exchange.
 pub fn is_reserved_label(name: &str) -> bool {
     const MORE: [&str; 20] = [
-        "model", "provider", "operation", "error", "status", "user", "template", "session", "priority", "region", "le",
-        "quantile", "job", "instance", "exported_job", "exported_instance", "trace_id", "span_id", "id", LABEL,
+        "model",
+        "provider",
+        "operation",
+        "error",
+        "status",
+        "user",
+        "template",
+        "session",
+        "priority",
+        "region",
+        "le",
+        "quantile",
+        "job",
+        "instance",
+        "exported_job",
+        "exported_instance",
+        "trace_id",
+        "span_id",
+        "id",
+        LABEL,
     ];
     name.starts_with("__")
         || MORE.contains(&name)
@@ -173,8 +191,8 @@ impl Shape {
     /// The labels, at most [`MAX_LABELS`]; the first four are the same for all.
     pub(crate) const fn labels(self) -> &'static [Label] {
         use Label::{
-            Band, Category, Endpoint, ErrorType, Key, Modality, Model, Operation, Project, Provider, Reason, Source, Status,
-            Stream, TokenType, Type, Upstream, Verdict, Why,
+            Band, Category, Endpoint, ErrorType, Key, Modality, Model, Operation, Project, Provider, Reason, Source,
+            Status, Stream, TokenType, Type, Upstream, Verdict, Why,
         };
         match self {
             Shape::Base => &[Operation, Provider, Model, Upstream],

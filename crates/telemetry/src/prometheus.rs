@@ -7,9 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use limpid_core::{
-    Endpoint, ExchangeRecord, HandoverCounts, OwnLabel, RecordConsumer, Unreadable, UpstreamInfo,
-};
+use limpid_core::{Endpoint, ExchangeRecord, HandoverCounts, OwnLabel, RecordConsumer, Unreadable, UpstreamInfo};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -156,23 +154,21 @@ enum AnyFamily {
 
 impl PrometheusBackend {
     fn new(registry: &mut Registry) -> PrometheusBackend {
-        let families = METRICS.iter().map(|definition| {
-            match definition.kind {
-                Kind::Counter => {
-                    let family = Family::default();
-                    register(registry, definition, family.clone());
-                    AnyFamily::Counter(family)
-                }
-                Kind::Amount => {
-                    let family = Family::default();
-                    register(registry, definition, family.clone());
-                    AnyFamily::Amount(family)
-                }
-                Kind::Histogram(bounds) => {
-                    let family = Family::new_with_constructor(Bounds(bounds));
-                    register(registry, definition, family.clone());
-                    AnyFamily::Histogram(family)
-                }
+        let families = METRICS.iter().map(|definition| match definition.kind {
+            Kind::Counter => {
+                let family = Family::default();
+                register(registry, definition, family.clone());
+                AnyFamily::Counter(family)
+            }
+            Kind::Amount => {
+                let family = Family::default();
+                register(registry, definition, family.clone());
+                AnyFamily::Amount(family)
+            }
+            Kind::Histogram(bounds) => {
+                let family = Family::new_with_constructor(Bounds(bounds));
+                register(registry, definition, family.clone());
+                AnyFamily::Histogram(family)
             }
         });
         PrometheusBackend { families: families.collect() }
@@ -206,12 +202,7 @@ enum PrometheusSeries {
 impl Backend for PrometheusBackend {
     type Series = PrometheusSeries;
 
-    fn bind(
-        &self,
-        metric: Metric,
-        labels: &[(LabelName, Arc<str>)],
-        _: Option<&UpstreamInfo>,
-    ) -> PrometheusSeries {
+    fn bind(&self, metric: Metric, labels: &[(LabelName, Arc<str>)], _: Option<&UpstreamInfo>) -> PrometheusSeries {
         let labels = SeriesLabels(Arc::from(labels));
         match &self.families[metric as usize] {
             AnyFamily::Counter(family) => PrometheusSeries::Counter(family.get_or_create_owned(&labels)),

@@ -233,7 +233,9 @@ impl<B: Backend> Recorder<B> {
         if r.refusal.verdict != Verdict::None {
             self.series(LabelSet::new(Shape::Refusal, names.base, &refusal)).add(Metric::Refusals, one);
         }
-        for (metric, why) in [(Metric::ObserverErrors, fault), (Metric::Unpriced, unpriced), (Metric::Unestimated, unestimated)] {
+        for (metric, why) in
+            [(Metric::ObserverErrors, fault), (Metric::Unpriced, unpriced), (Metric::Unestimated, unestimated)]
+        {
             if let Some(why) = why {
                 self.series(LabelSet::new(Shape::Why, names.base, &[why])).add(metric, one);
             }

@@ -46,7 +46,9 @@ pub(crate) fn attempts(r: &ExchangeRecord, span: &SpanData) -> Vec<SpanData> {
         return spans;
     }
     let unsent = r.timeline.unsent.iter().map(|a| (a.began, a.ended, Some(attr::UNSENT)));
-    let last = r.timeline.sent.map(|sent| (sent, r.timeline.ended, r.outcome.error_type()));
+    // Where no connection could be had after that, the last to come back was the last to be sent.
+    let again = usize::try_from(r.attempts).is_ok_and(|sent| sent > r.timeline.unsent.len());
+    let last = r.timeline.sent.filter(|_| again).map(|sent| (sent, r.timeline.ended, r.outcome.error_type()));
     for (number, (began, ended, error)) in (1..).zip(unsent.chain(last)) {
         let mut a = Attributes::new(Semconv::default(), 5);
         a.count(attr::ATTEMPT, Some(number));

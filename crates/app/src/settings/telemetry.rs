@@ -114,12 +114,16 @@ impl Telemetry {
         let general = General::read(env, &mut r);
         let disabled = otel(env, r.report, "OTEL_SDK_DISABLED", standard::boolean).filter(|(off, _)| *off);
         let disabled = disabled.map(|(_, origin)| origin);
-        let [traces, metrics, logs] = [("traces", "TRACES", true), ("metrics", "METRICS", true), ("logs", "LOGS", false)]
-            .map(|(key, signal, default)| {
-                let on = enabled(env, &mut r, disabled.as_ref(), key, signal, default);
-                on.then(|| general.signal(env, &mut r, signal, key)).flatten()
-            });
-        for (what, export) in [("export of traces", &traces), ("export of metrics", &metrics), ("export of logs", &logs)] {
+        let [traces, metrics, logs] =
+            [("traces", "TRACES", true), ("metrics", "METRICS", true), ("logs", "LOGS", false)].map(
+                |(key, signal, default)| {
+                    let on = enabled(env, &mut r, disabled.as_ref(), key, signal, default);
+                    on.then(|| general.signal(env, &mut r, signal, key)).flatten()
+                },
+            );
+        for (what, export) in
+            [("export of traces", &traces), ("export of metrics", &metrics), ("export of logs", &logs)]
+        {
             explain(&mut r, what, export.as_ref());
         }
 

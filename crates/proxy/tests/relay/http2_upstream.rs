@@ -292,6 +292,12 @@ async fn a_connection_that_says_goaway_is_left_and_its_streams_end() {
     slow.read_until(b"0\r\n\r\n", SOON).await.unwrap();
     let records = rig.records(6).await;
     assert!(records.iter().all(|r| r.outcome.category == Category::Ok && r.attempts <= 2));
+    // Each attempt that came back is timed, before the one that went through.
+    for r in &records {
+        let t = &r.timeline;
+        assert_eq!(u32::try_from(t.unsent.len()).unwrap() + 1, r.attempts);
+        assert!(t.unsent.iter().all(|a| a.began <= a.ended && Some(a.ended) <= t.sent));
+    }
 }
 
 /// A stream that its server resets is cut off, whatever the code; one without error too, as its end had not come.

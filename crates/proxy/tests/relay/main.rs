@@ -24,6 +24,7 @@ mod private;
 mod routing;
 mod streaming;
 mod timeouts;
+mod traces;
 mod transparency;
 mod upgrade;
 mod uploads;

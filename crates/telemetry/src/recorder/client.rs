@@ -51,12 +51,17 @@ impl<B: Backend> Recorder<B> {
 
         // Completions take and give text; of all others only what is told apart is known.
         let rest = if r.endpoint == Endpoint::Completions { "text" } else { "unknown" };
-        let known = [("audio", usage.audio_input_tokens, usage.audio_output_tokens), ("image", usage.image_input_tokens, None)];
+        let known =
+            [("audio", usage.audio_input_tokens, usage.audio_output_tokens), ("image", usage.image_input_tokens, None)];
         let (mut input_rest, mut output_rest) = (input, output);
         for (modality, of_input, of_output) in known {
             let of_input = take(&mut input_rest, of_input);
             let of_output = take(&mut output_rest, of_output);
-            self.usage(names, modality, &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)]);
+            self.usage(
+                names,
+                modality,
+                &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)],
+            );
         }
         let input_part = |part: Option<u64>| part.filter(|_| input.is_some());
         let parts = [
