@@ -23,14 +23,24 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, 
 }
 
 /// A member's own text. `null` is `None` of an `Option<Raw>`.
-#[derive(Debug, Clone, Copy, serde::Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Raw<'a>(#[serde(borrow)] &'a RawValue);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a>(&'a str);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        <&'a RawValue>::deserialize(d).map(|value| Raw(value.get()))
+    }
+}
 
 impl<'a> Raw<'a> {
+    /// A string that was found to be valid JSON, quotes included.
+    pub(crate) fn of_string(text: &'a str) -> Raw<'a> {
+        Raw(text)
+    }
+
     /// The text as it stands.
     pub(crate) fn text(self) -> &'a str {
-        self.0.get()
+        self.0
     }
 
     /// The string it holds, unescaped; `None` for anything but a string.
@@ -155,6 +165,11 @@ impl<T> Few<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none()
+    }
+
+    /// The element of an array that has one.
+    pub(crate) fn only(&self) -> Option<&T> {
+        self.first.as_ref().filter(|_| self.rest.is_empty())
     }
 }
 

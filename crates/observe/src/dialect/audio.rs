@@ -39,7 +39,9 @@ impl Audio {
     /// One event.
     pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
         let event = json::parse::<Event<'_>>(text)?.unwrap_or_default();
-        let Some(kind) = event.kind.and_then(Raw::string) else { return self.chat.event(text, named_error, seen) };
+        let Some(kind) = event.kind.and_then(Raw::string) else {
+            return self.chat.event(text, named_error, seen).map(drop);
+        };
         seen.event();
         match &*kind {
             "transcript.text.delta" => {

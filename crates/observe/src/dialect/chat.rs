@@ -6,9 +6,10 @@
 //!
 //! Visible text is `content` and `refusal`; reasoning, tool calls and audio (its transcript too) are output without text.
 
-use limpid_core::{ObserverFault, RefusalKind};
+use limpid_core::RefusalKind;
 
 use super::openai::{Choice, Reply, Stream};
+use super::plain::{Delta, Parsed};
 use crate::json::{self, Few, Leaf, Raw};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
@@ -94,6 +95,29 @@ impl Message<'_> {
     }
 }
 
+impl<'a> Message<'a> {
+    /// What it adds, if that is one string and no more.
+    fn delta(&self) -> Option<(Piece, Raw<'a>)> {
+        let call = match (self.tool_calls.only(), self.tool_calls.is_empty()) {
+            (None, true) => None,
+            (Some(ToolCall { function: Some(Call { name: None, arguments, input: None }), custom: None }), _) => {
+                *arguments
+            }
+            _ => return None,
+        };
+        if self.refusal.is_some() || self.function_call.is_some() || self.audio.is_some() {
+            return None;
+        }
+        let (piece, text) = match (self.content, self.reasoning, self.reasoning_content, call) {
+            (Some(text), None, None, None) => (Piece::Text, text),
+            (None, Some(text), None, None) | (None, None, Some(text), None) => (Piece::Reasoning, text),
+            (None, None, None, Some(text)) if !self.tool_calls.is_empty() => (Piece::Arguments, text),
+            _ => return None,
+        };
+        text.is_text().then_some((piece, text))
+    }
+}
+
 impl Message<'_> {
     /// Its visible text goes to the opening; for the first choice's message.
     pub(super) fn opens(&self, seen: &mut Seen) {
@@ -170,8 +194,8 @@ pub(crate) struct Chat {
 
 impl Chat {
     /// One chunk.
-    pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-        let reply = json::parse::<Reply<'_>>(text)?;
+    pub(super) fn event<'a>(&mut self, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
+        let reply = json::parse::<Reply<'a>>(text)?;
         seen.event();
         let reply = reply.unwrap_or_default();
         reply.common(text, named_error, seen);
@@ -185,7 +209,10 @@ impl Chat {
         }
         seen.output(output);
         self.stream.usage(&reply, seen);
-        Ok(())
+        Ok(reply.plain_choice().and_then(|choice| {
+            let (piece, text) = choice.delta.as_ref().or(choice.message.as_ref())?.delta()?;
+            Some(Delta { choice: choice.index(), piece, text })
+        }))
     }
 
     fn choice(&mut self, choice: &Choice<'_>, progress: bool, seen: &mut Seen) -> Output {

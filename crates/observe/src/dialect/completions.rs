@@ -1,16 +1,15 @@
 //! OpenAI completions, streamed: `/completions`. A chunk with text is a token event; there is no role chunk, so an
 //! empty text is none.
 
-use limpid_core::ObserverFault;
-
 use super::openai::{Reply, Stream};
+use super::plain::{Delta, Parsed};
 use crate::json::{self, Raw};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
 /// One chunk.
-pub(super) fn event(stream: &mut Stream, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-    let reply = json::parse::<Reply<'_>>(text)?;
+pub(super) fn event<'a>(stream: &mut Stream, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
+    let reply = json::parse::<Reply<'a>>(text)?;
     seen.event();
     let reply = reply.unwrap_or_default();
     reply.common(text, named_error, seen);
@@ -28,5 +27,7 @@ pub(super) fn event(stream: &mut Stream, text: &str, named_error: bool, seen: &m
     }
     seen.output(output);
     stream.usage(&reply, seen);
-    Ok(())
+    Ok(reply.plain_choice().and_then(|choice| {
+        Some(Delta { choice: choice.index(), piece: Piece::Text, text: choice.text.filter(|t| t.is_text())? })
+    }))
 }

@@ -10,6 +10,7 @@
 
 use limpid_core::{ObserverFault, Source, Usage};
 
+use super::plain::Parsed;
 use super::{error, ollama};
 use crate::json::{self, Few, Leaf, Raw};
 use crate::reply_text::Piece;
@@ -75,7 +76,7 @@ pub(crate) struct Generate {
 
 impl Generate {
     /// One event or line, of whichever server.
-    pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
+    pub(super) fn event<'a>(&mut self, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
         if self.ollama {
             return ollama::event(text, named_error, seen);
         }
@@ -95,7 +96,7 @@ impl Generate {
             seen.terminal();
         }
         line.facts(text, seen);
-        Ok(())
+        Ok(None)
     }
 
     fn output(&mut self, line: &Line<'_>) -> Output {

@@ -11,6 +11,7 @@
 use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
+use super::plain::{self, Parsed};
 use crate::json::{self, Few, Leaf, Raw};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
@@ -101,8 +102,8 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// One event.
-    pub(super) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-        let event = json::parse::<Event<'_>>(text)?;
+    pub(super) fn event<'a>(&mut self, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
+        let event = json::parse::<Event<'a>>(text)?;
         seen.event();
         let event = event.unwrap_or_default();
         match event.kind.map(Raw::text) {
@@ -115,6 +116,7 @@ impl Messages {
                     seen.keep(0, Piece::Arguments, delta.partial_json);
                 }
                 seen.output(output);
+                return Ok(event.delta.as_ref().and_then(Delta::plain));
             }
             Some("\"content_block_start\"") => {
                 let block = event.content_block.and_then(Raw::parse::<Block<'_>>).unwrap_or_default();
@@ -139,7 +141,7 @@ impl Messages {
             }
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Replaces the counts that `raw` has.
@@ -212,6 +214,19 @@ fn text_or_thinking(text: Leaf<'_>, thinking: Leaf<'_>) -> Output {
     output.add(text.is_some_and(Raw::is_text), Output::TEXT);
     output.add(thinking.is_some_and(Raw::is_text), Output::REASONING);
     output
+}
+
+impl<'a> Delta<'a> {
+    /// What it adds, if that is one string.
+    fn plain(&self) -> Option<plain::Delta<'a>> {
+        let (piece, text) = match (self.text, self.thinking, self.partial_json) {
+            (Some(text), None, None) => (Piece::Text, text),
+            (None, Some(text), None) => (Piece::Reasoning, text),
+            (None, None, Some(text)) => (Piece::Arguments, text),
+            _ => return None,
+        };
+        text.is_text().then_some(plain::Delta { choice: 0, piece, text })
+    }
 }
 
 impl Delta<'_> {

@@ -15,6 +15,7 @@ mod images;
 mod messages;
 mod ollama;
 mod openai;
+mod plain;
 mod responses;
 mod scores;
 mod session;
@@ -28,7 +29,13 @@ use crate::seen::Seen;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) enum Dialect {
+pub(crate) struct Dialect {
+    api: Api,
+    plain: plain::Plain,
+}
+
+#[derive(Debug)]
+enum Api {
     Chat(chat::Chat),
     Completions(openai::Stream),
     Responses,
@@ -48,64 +55,77 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     pub(crate) fn of(endpoint: Endpoint) -> Dialect {
-        match endpoint {
-            Endpoint::Chat => Dialect::Chat(chat::Chat::default()),
-            Endpoint::Completions => Dialect::Completions(openai::Stream::default()),
-            Endpoint::Responses => Dialect::Responses,
-            Endpoint::Messages => Dialect::Messages(messages::Messages::default()),
-            Endpoint::Generate => Dialect::Generate(generate::Generate::default()),
-            Endpoint::GenerateContent => Dialect::Gemini,
-            Endpoint::Audio => Dialect::Audio(audio::Audio::default()),
-            Endpoint::Images => Dialect::Images,
-            Endpoint::Embeddings | Endpoint::Rerank | Endpoint::Moderations => Dialect::Scores,
-            _ => Dialect::Other,
-        }
+        let api = match endpoint {
+            Endpoint::Chat => Api::Chat(chat::Chat::default()),
+            Endpoint::Completions => Api::Completions(openai::Stream::default()),
+            Endpoint::Responses => Api::Responses,
+            Endpoint::Messages => Api::Messages(messages::Messages::default()),
+            Endpoint::Generate => Api::Generate(generate::Generate::default()),
+            Endpoint::GenerateContent => Api::Gemini,
+            Endpoint::Audio => Api::Audio(audio::Audio::default()),
+            Endpoint::Images => Api::Images,
+            Endpoint::Embeddings | Endpoint::Rerank | Endpoint::Moderations => Api::Scores,
+            _ => Api::Other,
+        };
+        Dialect { api, plain: plain::Plain::default() }
     }
 
     /// For what follows a switch to WebSocket.
     pub(crate) fn of_session(endpoint: Endpoint) -> Dialect {
-        if matches!(endpoint, Endpoint::Realtime | Endpoint::Responses) { Dialect::Session } else { Dialect::Other }
+        let known = matches!(endpoint, Endpoint::Realtime | Endpoint::Responses);
+        Dialect { api: if known { Api::Session } else { Api::Other }, plain: plain::Plain::default() }
     }
 
-    /// One event of a stream.
+    /// One event of a stream: by what it has in common with the one before, else by parsing it.
     pub(crate) fn event(&mut self, text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-        match self {
-            Dialect::Chat(chat) => chat.event(text, named_error, seen),
-            Dialect::Completions(stream) => completions::event(stream, text, named_error, seen),
-            Dialect::Responses => responses::event(text, named_error, seen),
-            Dialect::Messages(messages) => messages.event(text, named_error, seen),
-            Dialect::Generate(generate) => generate.event(text, named_error, seen),
-            Dialect::Gemini => gemini::event(text, named_error, seen),
-            Dialect::Audio(audio) => audio.event(text, named_error, seen),
-            Dialect::Images => images::event(text, named_error, seen),
-            Dialect::Session => session::event(text, seen),
-            Dialect::Scores | Dialect::Other => {
-                seen.event();
-                Ok(())
-            }
+        if !named_error && self.plain.read(text, seen) {
+            return Ok(());
         }
+        self.plain.forget();
+        let delta = self.api.event(text, named_error, seen)?;
+        if let Some(delta) = delta.filter(|_| !named_error) {
+            self.plain.learn(text, delta);
+        }
+        Ok(())
     }
 
     /// `[DONE]`: the end of OpenAI's first two APIs, of what streams as chat does, and of SGLang; the others have marks of
     /// their own.
     pub(crate) fn done(&mut self, seen: &mut Seen) {
-        if matches!(self, Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Generate(_) | Dialect::Audio(_)) {
+        if matches!(self.api, Api::Chat(_) | Api::Completions(_) | Api::Generate(_) | Api::Audio(_)) {
             seen.terminal();
         }
     }
 }
 
+impl Api {
+    /// Parses one event, and says what it adds if it is plain.
+    fn event<'a>(&mut self, text: &'a str, named_error: bool, seen: &mut Seen) -> plain::Parsed<'a> {
+        match self {
+            Api::Chat(chat) => return chat.event(text, named_error, seen),
+            Api::Completions(stream) => return completions::event(stream, text, named_error, seen),
+            Api::Responses => return responses::event(text, named_error, seen),
+            Api::Messages(messages) => return messages.event(text, named_error, seen),
+            Api::Generate(generate) => return generate.event(text, named_error, seen),
+            Api::Gemini => gemini::event(text, named_error, seen)?,
+            Api::Audio(audio) => audio.event(text, named_error, seen)?,
+            Api::Images => images::event(text, named_error, seen)?,
+            Api::Session => session::event(text, seen)?,
+            Api::Scores | Api::Other => seen.event(),
+        }
+        Ok(None)
+    }
+}
+
 /// A body that is one JSON value, with a status below 400.
 pub(crate) fn body(dialect: &Dialect, text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
-    match dialect {
-        Dialect::Responses => responses::body(text, seen),
-        Dialect::Messages(_) => messages::body(text, seen),
-        Dialect::Generate(_) => generate::body(text, seen),
-        Dialect::Gemini => gemini::body(text, seen),
-        Dialect::Audio(_) => audio::body(text, seen),
-        Dialect::Scores => scores::body(text, seen),
-        Dialect::Chat(_) | Dialect::Completions(_) | Dialect::Images | Dialect::Session | Dialect::Other => {
-            openai::body(text, seen)
-        }
+    match &dialect.api {
+        Api::Responses => responses::body(text, seen),
+        Api::Messages(_) => messages::body(text, seen),
+        Api::Generate(_) => generate::body(text, seen),
+        Api::Gemini => gemini::body(text, seen),
+        Api::Audio(_) => audio::body(text, seen),
+        Api::Scores => scores::body(text, seen),
+        Api::Chat(_) | Api::Completions(_) | Api::Images | Api::Session | Api::Other => openai::body(text, seen),
     }
 }

@@ -6,6 +6,7 @@
 use limpid_core::{ObserverFault, Source, Usage};
 
 use super::error;
+use super::plain::{Delta, Parsed};
 use crate::json::{self, Few, Leaf, Len, Raw};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
@@ -51,8 +52,8 @@ struct Function<'a> {
 }
 
 /// One line.
-pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-    let line = json::parse::<Line<'_>>(text)?;
+pub(super) fn event<'a>(text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
+    let line = json::parse::<Line<'a>>(text)?;
     seen.event();
     let line = line.unwrap_or_default();
     seen.output(line.output());
@@ -63,7 +64,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
     if line.done.is_some_and(Raw::is_true) {
         seen.terminal();
     }
-    Ok(())
+    Ok(line.plain())
 }
 
 /// A reply that is not streamed.
@@ -72,6 +73,26 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
         line.facts(text, seen);
     }
     Ok(())
+}
+
+impl<'a> Line<'a> {
+    /// What it adds, if that is one string and no more.
+    fn plain(&self) -> Option<Delta<'a>> {
+        let ends = self.done.is_some_and(Raw::is_true) || self.done_reason.is_some();
+        let counts = self.prompt_eval_count.is_some() || self.eval_count.is_some();
+        let (content, thinking) = match &self.message {
+            Some(message) if message.tool_calls.is_none() => (message.content, message.thinking),
+            Some(_) => return None,
+            None => (None, None),
+        };
+        let (piece, text) = match (self.response, self.thinking, content, thinking) {
+            (Some(text), None, None, None) | (None, None, Some(text), None) => (Piece::Text, text),
+            (None, Some(text), None, None) | (None, None, None, Some(text)) => (Piece::Reasoning, text),
+            _ => return None,
+        };
+        let plain = !ends && !counts && self.error.is_none() && text.is_text();
+        plain.then_some(Delta { choice: 0, piece, text })
+    }
 }
 
 impl Line<'_> {

@@ -115,6 +115,16 @@ impl Choice<'_> {
     }
 }
 
+impl<'a> Reply<'a> {
+    /// Its one choice, if nothing beside it counts or could differ the next time: what else [`Reply::common`] and
+    /// [`Choice::common`] tell is the same when told again.
+    pub(super) fn plain_choice(&self) -> Option<&Choice<'a>> {
+        let counts = self.usage.is_some() || self.timings.is_some() || self.x_groq.is_some();
+        let fails = self.error.is_some() || self.object.is_some_and(|o| o.text() == "\"error\"");
+        self.choices.only().filter(|_| !counts && !fails)
+    }
+}
+
 impl Reply<'_> {
     /// The outer members. `text` is the whole event, for an error.
     pub(super) fn common(&self, text: &str, named_error: bool, seen: &mut Seen) {

@@ -11,6 +11,7 @@
 
 use limpid_core::{ObserverFault, RefusalKind, Usage};
 
+use super::plain::{Delta, Parsed};
 use super::{error, usage};
 use crate::json::{self, Few, Leaf, Raw};
 use crate::reply_text::Piece;
@@ -63,8 +64,8 @@ struct Incomplete<'a> {
 }
 
 /// One event.
-pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-    let event = json::parse::<Event<'_>>(text)?;
+pub(super) fn event<'a>(text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
+    let event = json::parse::<Event<'a>>(text)?;
     seen.event();
     let event = event.unwrap_or_default();
     let kind = event.kind.and_then(Raw::string).unwrap_or_default();
@@ -76,7 +77,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
             delta(what, seen);
             keep(what, event.delta, seen);
         }
-        return Ok(());
+        return Ok(plain(what, event.delta));
     }
     let response = || event.response.and_then(Raw::parse::<Response<'_>>).unwrap_or_default();
     match &*kind {
@@ -98,7 +99,18 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
         }
         _ => {}
     }
-    Ok(())
+    Ok(None)
+}
+
+/// What the most frequent deltas add.
+fn plain<'a>(what: &str, delta: Leaf<'a>) -> Option<Delta<'a>> {
+    let piece = match what {
+        "response.output_text" => Piece::Text,
+        "response.reasoning_text" => Piece::Reasoning,
+        "response.function_call_arguments" => Piece::Arguments,
+        _ => return None,
+    };
+    Some(Delta { choice: 0, piece, text: delta.filter(|d| d.is_text())? })
 }
 
 fn delta(what: &str, seen: &mut Seen) {

@@ -121,6 +121,7 @@ pub(crate) fn timeless(mut seen: Observation) -> Observation {
         &mut marks.first_token,
         &mut marks.first_content,
         &mut marks.last_token,
+        &mut marks.error,
     ] {
         *mark = mark.map(|_| Tick(0));
     }
