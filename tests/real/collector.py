@@ -45,7 +45,7 @@ class Collector(Process):
         self.http_port = earlier.http_port if earlier else free_port()
         self.grpc, self.http = f"http://127.0.0.1:{self.grpc_port}", f"http://127.0.0.1:{self.http_port}"
         command = [str(agent), "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", self.grpc[7:],
-                   "--otlp-http-endpoint", self.http[7:], "--debug-log", "traces", "--debug-log", "metrics",
+                   "--otlp-http-endpoint", self.http[7:], "--debug-log", "traces", "--debug-log", "metrics", "--debug-log", "logs",
                    "--debug-log-verbosity", "detailed", "--pid-file", str(folder / "rotel.pid"),
                    "--log-file", str(folder / "rotel-own.log")]  # fmt: skip
         super().__init__(command, folder / ("rotel-again.log" if earlier else "rotel.log"), clean_env())
