@@ -311,7 +311,9 @@ fn export(records: &[ExchangeRecord], semconv: Semconv) -> Exported {
     let config = OtlpConfig { traces, metrics, semconv, ..OtlpConfig::default() };
     let (otlp, mut consumers) = Otlp::start(&config, &MetricsConfig::default(), &LiveCounts::default()).unwrap();
     for r in records.iter().cloned().map(Arc::new) {
-        consumers.iter_mut().for_each(|consumer| consumer.consume(&r));
+        for consumer in &mut consumers {
+            consumer.consume(&r);
+        }
     }
     otlp.shutdown(LONG);
     let mut all = Exported { spans: Vec::new(), metrics: Vec::new(), schemas: BTreeSet::new() };
@@ -572,17 +574,17 @@ fn several_attempts_are_children_in_the_order_of_time() {
 
 /// The table of docs/telemetry.md.
 fn markdown() -> String {
-    let mut table = String::from("| attribute | type | level | |\n|---|---|---|---|\n");
-    for attr in ATTRIBUTES {
+    let rows = ATTRIBUTES.iter().map(|attr| {
         let ((name, kind), (latest, latest_kind)) = (attr.of(Semconv::V1_41), attr.of(Semconv::Latest));
         let name = if name == latest { format!("`{name}`") } else { format!("`{name}`; latest: `{latest}`") };
         let kind = match (kind.name(), latest_kind.name()) {
             (kind, latest) if kind == latest => kind.to_owned(),
             (kind, latest) => format!("{kind}; latest: {latest}"),
         };
-        table += &format!("| {name} | {kind} | {} | {} |\n", attr.level.name(), attr.note);
-    }
-    table
+        format!("| {name} | {kind} | {} | {} |\n", attr.level.name(), attr.note)
+    });
+    let head = "| attribute | type | level | |\n|---|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(rows).collect()
 }
 
 #[test]

@@ -19,6 +19,9 @@ use crate::names::attr::{self, Attr, Type};
 use crate::semconv::Semconv;
 use crate::span_parts::events;
 
+/// More finish reasons are not listed for a failure.
+const MOST_CHOICES: u32 = 128;
+
 /// The span of an exchange, as sampled. The scope's schema says which names are used.
 pub(crate) fn span(r: &ExchangeRecord, scope: &InstrumentationScope) -> SpanData {
     let operation = r.endpoint.operation();
@@ -185,12 +188,10 @@ fn finish_reasons(a: &mut Attributes, r: &ExchangeRecord) {
     if !failed {
         return a.texts(attr::FINISH_REASONS, r.finish_reasons.iter().map(|f| &*f.reason));
     }
-    /// More are not listed for a failure.
-    const MOST: u32 = 128;
     let asked = r.request.choices.and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
     let seen = r.finish_reasons.last().map_or(0, |f| f.index.saturating_add(1));
     let reason = |index| r.finish_reasons.iter().find(|f| f.index == index).map_or("error", |f| &*f.reason);
-    a.texts(attr::FINISH_REASONS, (0..asked.max(seen).clamp(1, MOST)).map(reason));
+    a.texts(attr::FINISH_REASONS, (0..asked.max(seen).clamp(1, MOST_CHOICES)).map(reason));
 }
 
 fn usage(a: &mut Attributes, r: &ExchangeRecord) {

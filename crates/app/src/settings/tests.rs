@@ -506,7 +506,7 @@ fn certificates_that_cannot_work_are_faults() {
     assert_eq!(got.len(), 4, "{got:?}");
     assert!(got.iter().any(|f| f.contains("telemetry.ca_file") && f.contains("it cannot be read")), "{got:?}");
     assert!(got.iter().any(|f| f.contains("there is no client_certificate_file to it")), "{got:?}");
-    assert!(got.iter().any(|f| f.contains("the least is 64KiB")), "{got:?}");
+    assert!(got.iter().any(|f| f.contains("the least is 256KiB")), "{got:?}");
     assert!(got.iter().any(|f| f.contains("the least is a minute")), "{got:?}");
 }
 
@@ -614,4 +614,34 @@ fn a_discount_is_a_share() {
         let found = faults(&with(text), &[]);
         assert!(found.len() == 1 && found[0].contains("upstreams.default.discount"), "{found:?}");
     }
+}
+
+#[test]
+fn the_conventions_and_what_goes_upstream_of_a_trace() {
+    let of = |text: &str, env: &[(&str, &str)]| {
+        let loaded = load(&format!("{ONE}[telemetry]\n{text}"), env);
+        let shown = loaded.resolved.iter().find(|r| r.key == "trace context upstream").unwrap();
+        let t = &loaded.settings.telemetry;
+        (t.semconv.as_str(), t.propagate.as_str(), shown.value.clone().unwrap())
+    };
+    let as_it_came = |semconv, why: &str| (semconv, "as-is", format!("as it came{why}"));
+    assert_eq!(of("", &[]), as_it_came("v1.41", ""));
+    let opted = [("OTEL_SEMCONV_STABILITY_OPT_IN", "http, gen_ai_latest_experimental")];
+    assert_eq!(of("", &opted), as_it_came("latest", ""));
+    assert_eq!(of("semconv = \"v1.41\"", &opted), as_it_came("v1.41", ""));
+    // A span that nobody exports must not become a parent.
+    let child = "propagate = \"child\"\n";
+    assert_eq!(of(child, &[]), as_it_came("v1.41", ": no spans are exported that could be a parent"));
+    let exported = format!("{child}endpoint = \"http://127.0.0.1:4318\"");
+    assert_eq!(of(&exported, &[]).1, "child");
+    let baggage = [("OTEL_PROPAGATORS", "baggage")];
+    assert_eq!(of(&exported, &baggage), as_it_came("v1.41", ": OTEL_PROPAGATORS has no tracecontext"));
+    assert_eq!(
+        faults(&format!("{ONE}[telemetry]\nsemconv = \"1.41\"\npropagate = \"ignore\""), &[]),
+        [
+            "proxy.toml:4: telemetry.semconv = \"1.41\", there is no such choice, write \"v1.41\" or \"latest\"",
+            "proxy.toml:5: telemetry.propagate = \"ignore\", there is no such choice, \
+             write \"as-is\", \"child\" or \"always\"",
+        ]
+    );
 }

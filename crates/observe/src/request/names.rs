@@ -46,8 +46,12 @@ pub(super) enum Name {
 pub(super) const fn holds_members(path: &[Name]) -> bool {
     matches!(
         path,
-        [] | [Name::StreamOptions | Name::Reasoning | Name::ResponseFormat | Name::TextOptions]
-            | [Name::Parameters | Name::Metadata]
+        [] | [Name::StreamOptions
+            | Name::Reasoning
+            | Name::ResponseFormat
+            | Name::TextOptions
+            | Name::Parameters
+            | Name::Metadata]
             | [Name::TextOptions, Name::Format]
     )
 }
