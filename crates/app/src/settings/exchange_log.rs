@@ -22,8 +22,8 @@ pub struct ExchangeLog {
     pub keep: usize,
 }
 
-/// The least size to rotate at: lines are written in blocks of about this.
-const MIN_ROTATE: usize = 64 << 10;
+/// The least size to rotate at. Lines are written in blocks of up to a quarter of it, and a block is not divided.
+const MIN_ROTATE: usize = 256 << 10;
 
 /// A file, or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl ExchangeLog {
         let file = r.optional("file", |_| Ok(()));
         let size = r.optional("rotate_size", |size: &Size| match size.0 {
             MIN_ROTATE.. => Ok(()),
-            _ => Err(Refused::new("the least is 64KiB", "write a size such as \"100MiB\"")),
+            _ => Err(Refused::new("the least is 256KiB", "write a size such as \"100MiB\"")),
         });
         let log = ExchangeLog {
             file,
