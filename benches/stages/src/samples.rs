@@ -1,0 +1,92 @@
+//! Events and bodies as the servers send them. A list holds one event with a few tokens, of which some are escaped.
+
+const TOKENS: [&str; 8] = [" the", " bear", "\\n\\n", " is", ".", " caf\\u00e9", " “quoted”", " \\\"x\\\""];
+
+fn each(render: impl Fn(usize, &str) -> String) -> Vec<String> {
+    TOKENS.iter().enumerate().map(|(at, token)| render(at, token)).collect()
+}
+
+fn chat_event(index: usize, token: &str) -> String {
+    format!(
+        "data: {{\"id\":\"chatcmpl-8cbea992112edfab\",\"object\":\"chat.completion.chunk\",\"created\":1795336069,\
+         \"model\":\"smollm2-135m\",\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"{token}\"}},\"logprobs\":null,\
+         \"finish_reason\":null,\"token_ids\":null}}]}}\n\n"
+    )
+}
+
+/// vLLM.
+pub(crate) fn chat() -> Vec<String> {
+    each(|_, token| chat_event(0, token))
+}
+
+/// Two choices in turn, so that no event is like the one before.
+pub(crate) fn chat_two_choices() -> Vec<String> {
+    each(|at, token| chat_event(at % 2, token))
+}
+
+/// vLLM.
+pub(crate) fn completions() -> Vec<String> {
+    each(|_, token| {
+        format!(
+            "data: {{\"id\":\"cmpl-8cbea992112edfab\",\"object\":\"text_completion\",\"created\":1795336069,\
+             \"model\":\"smollm2-135m\",\"choices\":[{{\"index\":0,\"text\":\"{token}\",\"logprobs\":null,\
+             \"finish_reason\":null}}]}}\n\n"
+        )
+    })
+}
+
+/// OpenAI: a running number and a filler beside the token.
+pub(crate) fn responses() -> Vec<String> {
+    each(|at, token| {
+        format!(
+            "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{},\
+             \"item_id\":\"msg_0a1b2c3d4e5f60718293\",\"output_index\":0,\"content_index\":0,\"delta\":\"{token}\",\
+             \"logprobs\":[],\"obfuscation\":\"{}\"}}\n\n",
+            100 + at,
+            "aB3dE5fG7h".get(at..).unwrap_or_default()
+        )
+    })
+}
+
+/// Anthropic.
+pub(crate) fn messages() -> Vec<String> {
+    each(|_, token| {
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":\
+             {{\"type\":\"text_delta\",\"text\":\"{token}\"}}}}\n\n"
+        )
+    })
+}
+
+/// Ollama's `/api/chat`.
+pub(crate) fn ollama() -> Vec<String> {
+    each(|at, token| {
+        format!(
+            "{{\"model\":\"llama3.2\",\"created_at\":\"2026-11-22T08:00:00.12345678{at}Z\",\"message\":\
+             {{\"role\":\"assistant\",\"content\":\"{token}\"}},\"done\":false}}\n"
+        )
+    })
+}
+
+/// Gemini: counts in every event.
+pub(crate) fn gemini() -> Vec<String> {
+    each(|at, token| {
+        format!(
+            "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{token}\"}}],\"role\":\"model\"}},\"index\":0}}],\
+             \"usageMetadata\":{{\"promptTokenCount\":4,\"candidatesTokenCount\":{at},\"totalTokenCount\":{},\
+             \"promptTokensDetails\":[{{\"modality\":\"TEXT\",\"tokenCount\":4}}]}},\"modelVersion\":\"gemini-2.5-flash\",\
+             \"responseId\":\"r0a1b2c3d\"}}\r\n\r\n",
+            at + 4
+        )
+    })
+}
+
+/// A request of 2 KiB, its messages before the rest.
+pub(crate) fn request() -> String {
+    let text = "You are a helpful assistant. ".repeat(68);
+    format!(
+        "{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"system\",\"content\":\"{text}\"}},{{\"role\":\"user\",\
+         \"content\":\"Hello\"}}],\"temperature\":0.7,\"max_tokens\":256,\"stream\":true,\"stream_options\":\
+         {{\"include_usage\":true}}}}"
+    )
+}
