@@ -68,6 +68,8 @@ fn panel(out: &mut String, heading: &str, load: &str, bars: &[(&str, Spread)]) {
     medians.sort_by(f64::total_cmp);
     let (last, before) = (medians[medians.len() - 1], medians[medians.len().saturating_sub(2)]);
     let top = if last > 4.0 * before && before > 0.0 { before * 1.6 } else { last }.max(f64::MIN_POSITIVE);
+    // Room for the thin lines, unless one is far out.
+    let top = bars.iter().map(|(_, bar)| bar.max).fold(top, f64::max).min(top * 1.5);
     let room = (WIDTH - LABEL - VALUE - 16) as f64;
     let x = |value: f64| (value.clamp(0.0, top) / top).mul_add(room, LABEL as f64);
     for (row, (name, bar)) in bars.iter().enumerate() {

@@ -177,6 +177,7 @@ fn limpid(command: &mut Command, site: &Site, port: u16, admin: u16, log: Option
             .env("LIMPID_TELEMETRY__ENDPOINT", format!("http://127.0.0.1:{}", site.otlp))
             .env("LIMPID_TELEMETRY__PROTOCOL", "http/protobuf")
             .env("LIMPID_TELEMETRY__SAMPLE_RATIO", "1.0")
+            .env("LIMPID_TELEMETRY__SPAN_DELAY", "500ms")
             .env("LIMPID_TELEMETRY__METRIC_INTERVAL", "5s"),
         None => command.env("LIMPID_OBSERVE__ENABLED", "false"),
     };

@@ -157,8 +157,6 @@ async fn rounds(
                 println!("{}, {}, round {}: {why}", plan.name(), contender.name, round + 1);
             }
             results.push(plan, &contender.name, sample);
-            // What a contender does after its clients have gone (spans, pools) is not its neighbour's.
-            tokio::time::sleep(Duration::from_millis(300)).await;
         }
         println!("{}: round {} of {} done", plan.name(), round + 1, plan.rounds(sizes));
     }

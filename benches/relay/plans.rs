@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use crate::Failure;
 use crate::contenders::{Contender, Running, Site};
 use crate::load::{self, Streams};
@@ -142,10 +144,15 @@ impl Plan {
     }
 }
 
+/// How long after the last byte CPU is counted: spans and log lines are written then, and they are to be paid for.
+/// limpid's spans wait for half a second here.
+const SETTLE: Duration = Duration::from_millis(800);
+
 async fn streams(running: &Running, count: usize, order: Order, ramp: Duration) -> Outcome {
     let before = cpu_ns(running);
     let Streams { mut event_us, mut first_us, whole, failed, failure } =
         load::streams(running.target, count, order, ramp).await;
+    sleep(SETTLE).await;
     let spent = cpu_ns(running).zip(before).map(|(after, before)| after - before);
     let mut sample = Sample::from([("streams", whole as f64), ("failed", failed as f64)]);
     if let Some(spent) = spent.filter(|_| failed == 0) {
@@ -160,8 +167,10 @@ async fn requests(running: &Running, sizes: &Sizes) -> Outcome {
     let lasts = Duration::from_secs(sizes.seconds);
     let before = cpu_ns(running);
     let mut paced = load::requests(running.target, sizes.clients, Some(sizes.rate), lasts).await;
+    sleep(SETTLE).await;
     let between = cpu_ns(running);
     let full = load::requests(running.target, sizes.clients, None, lasts).await;
+    sleep(SETTLE).await;
     let after = cpu_ns(running);
     let mut sample = Sample::from([("failed", (paced.failed + full.failed) as f64)]);
     if paced.failed + full.failed == 0 {
@@ -188,7 +197,7 @@ async fn idle(contender: &Contender, count: usize, site: &Site) -> Outcome {
         Err(why) => return Ok((Sample::new(), Some(why))),
     };
     // A second in which what the opening left behind is given back, if it is.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     let after = process.memory_kib();
     let mut sample = Sample::from([("process_mib", before as f64 / 1024.0)]);
     sample.insert("kib_per_stream", after.saturating_sub(before) as f64 / open.len() as f64);
