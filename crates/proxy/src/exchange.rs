@@ -22,7 +22,7 @@ use limpid_settle::tokens::Unestimated;
 use crate::estimator::Job;
 use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
-use crate::trace_context::Span;
+use crate::trace_context::OwnSpan;
 
 /// Bodies larger than this are parsed on a thread that serves no connection; 64 KiB take about 50 µs.
 const SETTLE_ASIDE: usize = 64 * 1024;
@@ -128,10 +128,10 @@ impl Exchange {
     }
 
     /// The ids of its span; `None` once it is over.
-    pub(crate) fn span(&self) -> Option<Span> {
+    pub(crate) fn span(&self) -> Option<OwnSpan> {
         let Open { arrival, trace_id, span_id, .. } = self.0.as_deref()?;
         let (trace_id, span_id, client) = (*trace_id, *span_id, arrival.caller.trace);
-        Some(Span { endpoint: arrival.endpoint, trace_id, span_id, client })
+        Some(OwnSpan { endpoint: arrival.endpoint, trace_id, span_id, client })
     }
 
     /// The response's head is here, with what it tells of limits: its body will be observed.

@@ -44,7 +44,7 @@ impl Default for TraceConfig {
 
 /// The ids of an exchange's span, and the client's context.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
+pub(crate) struct OwnSpan {
     pub(crate) endpoint: Endpoint,
     pub(crate) trace_id: u128,
     pub(crate) span_id: u64,
@@ -53,23 +53,22 @@ pub(crate) struct Span {
 
 impl TraceConfig {
     /// Changes the fields of a request that goes upstream as part of `span`.
-    pub(crate) fn apply(&self, fields: &mut HeaderMap, span: Span) {
+    pub(crate) fn apply(&self, fields: &mut HeaderMap, span: OwnSpan) {
         if self.propagate == Propagate::AsIs || !span.endpoint.is_inference() {
             return;
         }
         match span.client {
             Some(client) if client.sampled => adopt(fields, span),
-            // Neither limpid nor what comes behind it makes a span.
-            Some(_) => {}
             None if self.propagate == Propagate::Always => begin(fields, span, self.sample_ratio),
-            None => {}
+            // Of a trace that is not sampled neither limpid nor what comes behind it makes a span.
+            Some(_) | None => {}
         }
     }
 }
 
 /// Puts limpid's span in the place of the client's. Of a later version's field only what level 1 knows goes on, in its
 /// own version (§3.2.4).
-fn adopt(fields: &mut HeaderMap, span: Span) {
+fn adopt(fields: &mut HeaderMap, span: OwnSpan) {
     let Some(value) = fields.get_mut(TRACEPARENT) else { return };
     let Some(text) = value.to_str().ok().map(str::trim) else { return };
     let adopted = match (text.get(..PARENT), text.get(FLAGS..)) {
@@ -82,13 +81,13 @@ fn adopt(fields: &mut HeaderMap, span: Span) {
 }
 
 /// Begins a trace. What there was does not read, and its `tracestate` belongs to nothing (§3.3.1.1).
-fn begin(fields: &mut HeaderMap, span: Span, ratio: f64) {
+fn begin(fields: &mut HeaderMap, span: OwnSpan, ratio: f64) {
     let Ok(value) = HeaderValue::from_str(&traceparent(span, in_share(span.trace_id, ratio))) else { return };
     fields.remove(TRACESTATE);
     fields.insert(TRACEPARENT, value);
 }
 
-fn traceparent(span: Span, sampled: bool) -> String {
+fn traceparent(span: OwnSpan, sampled: bool) -> String {
     format!("00-{:032x}-{:016x}-{:02x}", span.trace_id, span.span_id, u8::from(sampled))
 }
 
@@ -103,7 +102,7 @@ mod tests {
             sent.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap())).collect();
         let trace_id = u128::from_str_radix(TRACE, 16).unwrap();
         let client = client.map(|sampled| TraceParent { trace_id, span_id: 1, sampled });
-        let span = Span { endpoint: Endpoint::Chat, trace_id, span_id: 0xab, client };
+        let span = OwnSpan { endpoint: Endpoint::Chat, trace_id, span_id: 0xab, client };
         TraceConfig { propagate, sample_ratio: ratio }.apply(&mut fields, span);
         fields.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect()
     }

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use limpid_core::{Category, Ending, Endpoint, ExchangeRecord, Fault, Outcome, Unsent, UpstreamInfo};
+use limpid_core::{Category, Ending, Endpoint, ExchangeRecord, Fault, Outcome, Unsent, UpstreamInfo, in_share};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
@@ -22,6 +22,7 @@ use prost::Message as _;
 
 use crate::fixture::{SPAN_ID, TRACE_ID, ms, record};
 use crate::names::attr::{ATTRIBUTES, Attr, Level};
+use crate::record_queue::is_sampled;
 use crate::settings::OtlpExport;
 use crate::tls::OtlpTls;
 use crate::{LiveCounts, MetricsConfig, Otlp, OtlpConfig, Protocol, Semconv};
@@ -538,6 +539,19 @@ fn a_trace_is_continued_with_its_state() {
     broken.caller.trace_state = Some("no state".into());
     for span in export(&[new, broken], Semconv::V1_41).spans {
         assert_eq!(span.trace_state, "");
+    }
+}
+
+/// The flag of a trace that the relay begins, and whether a span of it is exported.
+#[test]
+fn the_relay_and_the_export_decide_alike() {
+    let mut r = record();
+    r.caller.trace = None;
+    for share in [0.0, 1e-9, 0.25, 0.5, 0.999, 1.0] {
+        for i in 0..2_000_u128 {
+            r.trace_id = i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            assert_eq!(in_share(r.trace_id, share), is_sampled(&r, share), "{share} {:032x}", r.trace_id);
+        }
     }
 }
 
