@@ -6,7 +6,7 @@ fn main() {
     divan::main();
 }
 
-#[divan::bench(args = NAMES)]
+#[divan::bench(args = NAMES, sample_size = 200)]
 fn stage(bencher: divan::Bencher, name: &str) {
     let Some(mut stage) = set_up(name) else { return };
     bencher.bench_local(|| stage());

@@ -11,8 +11,8 @@
 //! common with the one before, which did it already, and a second time would change nothing: a dialect calls an event plain
 //! only if that holds. Anything else in between, and the next event is parsed again.
 //!
-//! Edges: an event larger than [`MOST_BYTES`] is not kept; an event of two choices in turn is never like the one before;
-//! a number that gets another digit is parsed.
+//! Edges: an event larger than [`MOST_BYTES`] is not kept; the events of two choices in turn are never like the one before,
+//! and after [`PATIENCE`] of them few are kept; a number that gets another digit is parsed.
 
 use limpid_core::ObserverFault;
 use memchr::memmem;
@@ -23,6 +23,8 @@ use crate::seen::{Output, Seen};
 
 /// Larger events are not kept.
 const MOST_BYTES: usize = 4096;
+/// Where so many events were kept and none was like the next, one in so many is.
+const PATIENCE: u32 = 8;
 /// The token's and two more.
 const MOST_HOLES: usize = 3;
 
@@ -91,13 +93,17 @@ pub(super) struct Plain {
     count: usize,
     choice: u32,
     piece: Option<Piece>,
+    /// Plain events since one was like the one before.
+    unlike: u32,
 }
 
 impl Plain {
     /// Reads `text` if it is like the event before; false, and nothing done, if not.
-    pub(super) fn read(&self, text: &str, seen: &mut Seen) -> bool {
-        let delta = self.piece.and_then(|piece| Some(Delta { choice: self.choice, piece, text: self.token(text)? }));
-        delta.map(|delta| delta.tell(seen)).is_some()
+    pub(super) fn read(&mut self, text: &str, seen: &mut Seen) -> bool {
+        let Some((piece, text)) = self.piece.and_then(|piece| Some((piece, self.token(text)?))) else { return false };
+        self.unlike = 0;
+        Delta { choice: self.choice, piece, text }.tell(seen);
+        true
     }
 
     /// Something else came.
@@ -107,6 +113,10 @@ impl Plain {
 
     /// `text` was parsed, and is plain: it only adds `delta`.
     pub(super) fn learn(&mut self, text: &str, delta: Delta<'_>) {
+        self.unlike = self.unlike.wrapping_add(1);
+        if self.unlike > PATIENCE && !self.unlike.is_multiple_of(PATIENCE) {
+            return;
+        }
         let bytes = text.as_bytes();
         let from = delta.text.text().as_ptr().addr().wrapping_sub(text.as_ptr().addr());
         let to = from.saturating_add(delta.text.text().len());
