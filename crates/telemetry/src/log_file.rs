@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(folder.all(), pairs([("", "dddd"), (".1", "larger than the bound"), (".2", "cccc")]));
         let mut log = LogFile::open(folder.log(), LogRotation { keep: 0, ..rotation }, Clock::system()).unwrap();
         put(&mut log, "eeeee");
-        assert_eq!(folder.all()[0], ("".into(), "eeeee".into()));
+        assert_eq!(folder.all()[0], (String::new(), "eeeee".to_owned()));
         assert_eq!(folder.all().len(), 1, "what was kept before goes with the first that is put aside");
     }
 

@@ -35,8 +35,8 @@ use crate::names::SCOPE;
 use crate::prometheus::{LiveCounts, MetricsConfig};
 use crate::record_queue::{QueueConsumer, RecordQueue, export, is_sampled};
 use crate::recorder::Recorder;
-use crate::settings::{Batching, OtlpConfig, Protocol};
 use crate::semconv::Semconv;
+use crate::settings::{Batching, OtlpConfig, Protocol};
 use crate::span::span;
 use crate::span_parts::attempts;
 use crate::transport::{Payload, Transport, prepare_tls};
@@ -121,8 +121,7 @@ impl Otlp {
         let runtime = if grpc { Some(runtime()?) } else { None };
         let mut otlp = Otlp { spans: None, log_records: None, metrics: None, counts, runtime };
         let handle = otlp.runtime.as_ref().map(Runtime::handle);
-        let [traces, metrics, logs] =
-            all.map(|to| to.as_ref().map(|to| Transport::new(to, handle)).transpose());
+        let [traces, metrics, logs] = all.map(|to| to.as_ref().map(|to| Transport::new(to, handle)).transpose());
         let (traces, metrics, logs) = (traces?, metrics?, logs?);
 
         let mut consumers: Vec<Box<dyn RecordConsumer>> = Vec::new();

@@ -135,11 +135,7 @@ impl RecordQueue {
 }
 
 /// Exports until the queue is closed and empty. Runs on a thread of its own, for sending blocks.
-pub(crate) fn export(
-    queue: &RecordQueue,
-    transport: &Transport,
-    payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload,
-) {
+pub(crate) fn export(queue: &RecordQueue, transport: &Transport, payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload) {
     while let Some(records) = queue.next() {
         let result = transport.send(&payload(&records));
         queue.exported(records.len(), result);

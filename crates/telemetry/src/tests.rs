@@ -13,7 +13,9 @@ use limpid_core::{
 
 use crate::fixture::{ms, record};
 use crate::names::{METRICS, spelling};
-use crate::{ExchangeLog, ExportCounts, Format, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig, MetricsConsumer};
+use crate::{
+    ExchangeLog, ExportCounts, Format, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig, MetricsConsumer,
+};
 
 fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     let live = LiveCounts::default();
@@ -337,9 +339,8 @@ fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
 fn a_log_file_is_added_to_and_one_that_cannot_be_opened_is_an_error() {
     let path = std::env::temp_dir().join(format!("limpid-telemetry-{}.jsonl", std::process::id()));
     let counts = ExportCounts::default();
-    let open = |path| {
-        ExchangeLog::open(LogTarget::File(path, LogRotation::default()), limpid_core::Clock::system(), &counts)
-    };
+    let open =
+        |path| ExchangeLog::open(LogTarget::File(path, LogRotation::default()), limpid_core::Clock::system(), &counts);
     for _ in 0..2 {
         let mut log = open(path.clone()).unwrap();
         log.consume(&Arc::new(record()));
@@ -401,6 +402,7 @@ fn a_scrape_does_not_hold_up_the_recording() {
 /// `cargo test --release -p limpid-telemetry ten_thousand_series -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement: run it alone, in release"]
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
 fn ten_thousand_series_are_written_in_under_50_ms() {
     let (metrics, _consumer) = many_series(10_000);
     for format in [Format::Text, Format::OpenMetrics] {

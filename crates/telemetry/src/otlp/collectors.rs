@@ -222,9 +222,8 @@ struct Grpc {
 
 impl Grpc {
     fn note<T>(&self, request: tonic::Request<T>, payload: impl Fn(T) -> Payload) {
-        let header = |name: &str| {
-            request.metadata().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
-        };
+        let header =
+            |name: &str| request.metadata().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
         let (token, encoding) = (header("x-token"), header("grpc-encoding"));
         drop(self.got.send(Called { message: payload(request.into_inner()), token, encoding }));
     }
@@ -266,7 +265,11 @@ impl LogsService for Grpc {
 }
 
 /// Serves until the runtime is dropped; its address.
-fn grpc_receiver(server: &Runtime, grpc: &Grpc, tls: Option<tonic::transport::ServerTlsConfig>) -> std::net::SocketAddr {
+fn grpc_receiver(
+    server: &Runtime,
+    grpc: &Grpc,
+    tls: Option<tonic::transport::ServerTlsConfig>,
+) -> std::net::SocketAddr {
     let incoming =
         server.block_on(async { tonic::transport::server::TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap() });
     let address = incoming.local_addr().unwrap();

@@ -165,7 +165,8 @@ fn a_failure_says_whose_fault_it_is_and_what_the_limits_were() {
         retryable: Some(limpid_core::Retryable::Later),
         ..Outcome::new(Category::RateLimit, "rate_limit_tokens", Ending::End)
     };
-    let tokens = limpid_core::RateLimit { limit: Some(30_000), remaining: Some(0), reset: Some(Duration::from_millis(12)) };
+    let tokens =
+        limpid_core::RateLimit { limit: Some(30_000), remaining: Some(0), reset: Some(Duration::from_millis(12)) };
     r.rate_limits = Some(Box::new(limpid_core::RateLimits {
         retry_after: Some(Duration::from_secs(2)),
         tokens,
