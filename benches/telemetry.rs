@@ -53,7 +53,8 @@ fn run(plan: &Plan, wanted: &str, work: &Path) -> Result<(), Failure> {
     let backend = free_port()?;
     let _backend = Process::start(limpid().args(["sim", "--listen", &loopback(backend)]), backend)?;
     let on = proxy(backend, &everything_on(work)?)?;
-    let off = proxy(backend, &[("LIMPID_OBSERVE__ENABLED", "false".into()), ("LIMPID_ADMIN__ENABLED", "false".into())])?;
+    let off =
+        proxy(backend, &[("LIMPID_OBSERVE__ENABLED", "false".into()), ("LIMPID_ADMIN__ENABLED", "false".into())])?;
     if wanted != "streams" {
         println!("{} requests, {} connections, {} rounds", plan.requests, plan.connections, plan.rounds);
         compare("request", plan.rounds, &on, &off, |port| requests(plan, port))?;
@@ -199,7 +200,8 @@ fn receiver() -> Result<String, Failure> {
             std::thread::spawn(move || {
                 let mut buffer = Vec::new();
                 while read_reply(&mut socket, &mut buffer).is_ok() {
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
                     if socket.write_all(answer).is_err() {
                         return;
                     }

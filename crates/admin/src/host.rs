@@ -28,7 +28,8 @@ pub struct Hosts {
 impl Hosts {
     /// These names, without port, in either case; `*` is every name.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Hosts {
-        let names: Vec<Box<str>> = names.into_iter().map(|n| n.trim_end_matches('.').to_ascii_lowercase().into()).collect();
+        let names: Vec<Box<str>> =
+            names.into_iter().map(|n| n.trim_end_matches('.').to_ascii_lowercase().into()).collect();
         Hosts { any: names.iter().any(|n| **n == *"*"), names }
     }
 
@@ -52,7 +53,11 @@ impl Hosts {
 }
 
 /// Answers 421 where the request is meant for another host.
-pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn check(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let fields = request.headers().get_all(HOST).iter().map(|value| value.to_str().unwrap_or(""));
     let asked = fields.chain(request.uri().authority().map(Authority::as_str));
     let foreign = asked.filter(|host| !shared.state.hosts.allow(host)).map(str::to_owned).next();

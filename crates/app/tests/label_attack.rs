@@ -7,7 +7,8 @@
 //! cargo test -p limpid-app --test label_attack -- --ignored --nocapture
 //! ```
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::panic, clippy::print_stdout, reason = "likewise; and the long run is for its figures")]
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -95,7 +96,8 @@ impl Attack {
             timeout: Duration::from_secs(20),
             tls: OtlpTls::default(),
         };
-        let otlp = OtlpConfig { metrics: Some(to), metric_interval: Duration::from_secs(3600), ..OtlpConfig::default() };
+        let otlp =
+            OtlpConfig { metrics: Some(to), metric_interval: Duration::from_secs(3600), ..OtlpConfig::default() };
         let (otlp, exporting) = Otlp::start(&otlp, &config, &live).unwrap();
         let mut consumers: Vec<Box<dyn RecordConsumer>> = vec![Box::new(metrics_consumer), Box::new(insight_consumer)];
         consumers.extend(exporting);
@@ -148,7 +150,8 @@ impl Attack {
         let path = if r.one_in(2) { "/v1/chat/completions".to_owned() } else { format!("/{}/{}", r.text(), r.text()) };
         let good = r.one_in(2);
         let arrived = self.clock.now();
-        let usage = Usage { input_tokens: Some(r.next() % 9_000), output_tokens: Some(7), ..Usage::empty(Source::Reported) };
+        let usage =
+            Usage { input_tokens: Some(r.next() % 9_000), output_tokens: Some(7), ..Usage::empty(Source::Reported) };
         let observation = Observation {
             streamed: good,
             terminal: good,
@@ -156,7 +159,11 @@ impl Attack {
             model: Some(r.text().into()),
             finish_reasons: vec![FinishReason { index: 0, reason: r.text().into() }],
             usage: good.then_some(usage),
-            error: (!good).then(|| ReportedError { code: Some(r.text().into()), kind: Some(r.text().into()), ..<_>::default() }),
+            error: (!good).then(|| ReportedError {
+                code: Some(r.text().into()),
+                kind: Some(r.text().into()),
+                ..<_>::default()
+            }),
             ..Observation::default()
         };
         let status = if good { 200 } else { 400 + u16::try_from(r.next() % 200).unwrap() };
@@ -176,7 +183,13 @@ impl Attack {
             span_id: r.next(),
             attempts: 1,
             bytes: ByteCounts::default(),
-            timeline: Timeline { arrived, sent: Some(arrived), headers: Some(arrived), ended: arrived, ..Timeline::default() },
+            timeline: Timeline {
+                arrived,
+                sent: Some(arrived),
+                headers: Some(arrived),
+                ended: arrived,
+                ..Timeline::default()
+            },
             ending: Ending::End,
             failure: None,
             labelled_stream: good,
@@ -199,7 +212,11 @@ impl Attack {
     }
 
     fn groups(&self) -> usize {
-        let query = SummaryQuery { window: Duration::from_secs(3600), group_by: vec![Dimension::Model], ..SummaryQuery::default() };
+        let query = SummaryQuery {
+            window: Duration::from_secs(3600),
+            group_by: vec![Dimension::Model],
+            ..SummaryQuery::default()
+        };
         self.insight.summary(&query).groups.len()
     }
 }
@@ -213,7 +230,7 @@ fn collector() -> (String, Arc<AtomicUsize>) {
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
-            let (mut got, mut buffer) = (Vec::new(), [0; 1 << 16]);
+            let (mut got, mut buffer) = (Vec::new(), [0; 1 << 13]);
             let whole = loop {
                 let Some(end) = got.windows(4).position(|w| w == b"\r\n\r\n") else {
                     match socket.read(&mut buffer).unwrap() {

@@ -98,7 +98,10 @@ pub(crate) struct Overflow {
 impl Overflow {
     pub(crate) fn new(caps: &Caps) -> Arc<Overflow> {
         let names = Open::NAMES.map(Arc::from).into_iter().chain(caps.own.iter().map(|(name, _)| Arc::clone(name)));
-        Arc::new(Overflow { open: names.map(|name| (name, AtomicU64::new(0))).collect(), label_sets: AtomicU64::new(0) })
+        Arc::new(Overflow {
+            open: names.map(|name| (name, AtomicU64::new(0))).collect(),
+            label_sets: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn count(&self, open: Open) {

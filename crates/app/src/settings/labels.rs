@@ -114,9 +114,13 @@ mod tests {
     fn labels_are_read_from_file_and_environment() {
         let labels = load(
             "[labels.segment]\nfrom = \"header:X-User-Segment\"\nmax_values = 5",
-            &[("LIMPID_LABELS__REPLICA__FROM", "response_header:x-served-by"), ("LIMPID_LABELS__REPLICA__METRICS", "false")],
+            &[
+                ("LIMPID_LABELS__REPLICA__FROM", "response_header:x-served-by"),
+                ("LIMPID_LABELS__REPLICA__METRICS", "false"),
+            ],
         );
-        let told: Vec<_> = labels.unwrap().iter().map(|l| (l.name.to_string(), l.from.to_string(), l.metrics, l.max_values)).collect();
+        let told: Vec<_> =
+            labels.unwrap().iter().map(|l| (l.name.to_string(), l.from.to_string(), l.metrics, l.max_values)).collect();
         assert_eq!(
             told,
             [
