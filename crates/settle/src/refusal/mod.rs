@@ -1,12 +1,15 @@
 //! Whether the model, or a filter beside it, refused.
 //!
-//! Orthogonal to the outcome: most refusals are a 200. Two kinds of evidence are judged, the stronger first. The reply's
-//! [structure](structural) makes the verdict `certain`. How its [text](text) begins makes it `suspected`, with the source
-//! `text`; it is read for every reply, and dropped with the observation.
+//! Orthogonal to the outcome: most refusals are a 200. Two kinds of evidence are judged, the stronger first. The
+//! reply's [structure](structural) makes the verdict `certain`. How its [text](text) begins makes it `suspected`, with
+//! the source `text`; it is read for every reply, and dropped with the observation.
 
 mod english;
+mod english_cores;
 mod english_signs;
+mod english_turns;
 mod language;
+mod needs;
 mod others;
 mod own;
 mod structural;

@@ -9,7 +9,6 @@ use super::language::{Language, core, sign};
 pub(super) const GERMAN: Language = Language {
     name: "German",
     writer: r" (?:ich (?:kann|darf|werde|möchte|will)|(?:kann|darf|werde|möchte|will) ich) ",
-    gate: r" (?:nicht|keine?[nrsm]?|ablehnen|ab|verweigere|weigere|widerspricht|verst(?:ö|o)(?:ß|ss)t|unmöglich) ",
     fragments: &[(
         "{serve}",
         concat!(
@@ -25,54 +24,77 @@ pub(super) const GERMAN: Language = Language {
         core(
             "ablehnen",
             100,
-            r"^ [^.]*(?:ich muss|muss ich) (?:[^.]* )?ablehnen |^ [^.]*(?:ich lehne|lehne ich) (?:es |das |dies |diese |ihre |deine |leider )[^.]* ?ab |^ [^.]*ich weigere mich ",
+            concat!(
+                r"^ [^.]*(?:ich muss|muss ich) (?:[^.]* )?ablehnen |^ [^.]*(?:ich lehne|lehne ich) (?:es |das |",
+                r"dies |diese |ihre |deine |leider )[^.]* ?ab |^ [^.]*ich weigere mich ",
+            ),
         ),
         // Das verstößt gegen meine Richtlinien.
         core(
             "richtlinien",
             80,
-            r" (?:verstößt|verstoßen|verstösst) gegen (?:meine|unsere|die) (?:[^ .]+ )?(?:richtlinien|grundsätze|prinzipien|regeln|programmierung) | widerspricht (?:meinen|unseren) ",
+            concat!(
+                r" (?:verstößt|verstoßen|verstösst) gegen (?:meine|unsere|die) (?:[^ .]+ )?(?:richtlinien|",
+                r"grundsätze|prinzipien|regeln|programmierung) | widerspricht (?:meinen|unseren) ",
+            ),
         ),
     ],
-    signs: &[
+    signs: &[&[
         sign(
             "leid",
             45,
-            r"^ (?:[^.]{0,60}\. )?(?:es tut mir (?:sehr |wirklich )?leid|tut mir (?:sehr |wirklich )?leid|leider|entschuldigung|entschuldige|verzeihung|ich bedaure|ich bedauere|bedauerlicherweise) ",
+            concat!(
+                r"^ (?:[^.]{0,60}\. )?(?:es tut mir (?:sehr |wirklich )?leid|tut mir (?:sehr |wirklich )?leid|",
+                r"leider|entschuldigung|entschuldige|verzeihung|ich bedaure|ich bedauere|bedauerlicherweise) ",
+            ),
         ),
         sign(
             "beginnt",
             30,
-            r"^ (?:nein (?:\. )?)?(?:[^. ]+ )?(?:ich (?:kann|darf|werde|möchte|will)|(?:kann|darf|werde|möchte|will) ich) ",
+            concat!(
+                r"^ (?:nein (?:\. )?)?(?:[^. ]+ )?(?:ich (?:kann|darf|werde|möchte|will)|(?:kann|darf|werde|",
+                r"möchte|will) ich) ",
+            ),
         ),
         sign(
             "dabei",
             35,
-            r" (?:dabei|damit|hierbei|diese[rsmn]? (?:anfrage|bitte|frage|aufforderung|wunsch|thema)|ihre[rnm]? (?:anfrage|bitte)|deine[rnm]? (?:anfrage|bitte)) ",
+            concat!(
+                r" (?:dabei|damit|hierbei|diese[rsmn]? (?:anfrage|bitte|frage|aufforderung|wunsch|thema)|",
+                r"ihre[rnm]? (?:anfrage|bitte)|deine[rnm]? (?:anfrage|bitte)) ",
+            ),
         ),
         sign(
             "schaden",
             30,
-            r" (?:illegal\w*|gefährlich\w*|unangemessen\w*|schädlich\w*|strafbar\w*|unethisch\w*|gewalt\w*|beleidigend\w*|diskriminierend\w*|verboten) ",
+            concat!(
+                r" (?:illegal\w*|gefährlich\w*|unangemessen\w*|schädlich\w*|strafbar\w*|unethisch\w*|gewalt\w*|",
+                r"beleidigend\w*|diskriminierend\w*|verboten) ",
+            ),
         ),
         sign(
             "aber",
             -75,
-            r" (?:aber|jedoch|allerdings|trotzdem|dennoch) (?:hier (?:ist|sind)|ich kann|kann ich|im allgemeinen|es gibt|die|der|das|meist) ",
+            concat!(
+                r" (?:aber|jedoch|allerdings|trotzdem|dennoch) (?:hier (?:ist|sind)|ich kann|kann ich|im ",
+                r"allgemeinen|es gibt|die|der|das|meist) ",
+            ),
         ),
         sign(
             "mehr",
             -100,
-            r" (?:ohne (?:weitere|mehr|den|die|das|genauere)|könnten sie|kannst du (?:mir|bitte)|können sie (?:mir|bitte)|bitte (?:geben|teilen|schicken|senden)) ",
+            concat!(
+                r" (?:ohne (?:weitere|mehr|den|die|das|genauere)|könnten sie|kannst du (?:mir|bitte)|können sie ",
+                r"(?:mir|bitte)|bitte (?:geben|teilen|schicken|senden)) ",
+            ),
         ),
-    ],
+    ]],
 };
 
 /// See the module.
 pub(super) const FRENCH: Language = Language {
     name: "French",
     writer: r" je ne ",
-    gate: r" (?:pas|refuse|refuser|décliner|décline|contraire|enfreint|contre|incapable|impossible) ",
     fragments: &[
         (
             "{non}",
@@ -85,7 +107,10 @@ pub(super) const FRENCH: Language = Language {
         (
             "{serve}",
             concat!(
-                r"(?:(?:(?:vous|te|y|en|l'|t'|m'y) ?){0,2})(?:aider|t'aider|assister|t'assister|répondre|fournir|donner|satisfaire|créer|",
+                concat!(
+                    r"(?:(?:(?:vous|te|y|en|l'|t'|m'y) ?){0,2})(?:aider|t'aider|assister|t'assister|répondre|fournir|",
+                    r"donner|satisfaire|créer|",
+                ),
                 r"générer|écrire|rédiger|produire|partager|participer|accéder à (?:votre|ta|cette) demande|",
                 r"traiter|accomplir|faire (?:cela|ça)|discuter|divulguer|promouvoir|encourager|proposer)"
             ),
@@ -98,31 +123,46 @@ pub(super) const FRENCH: Language = Language {
         core(
             "refuse",
             100,
-            r"^ [^.]*je (?:dois|me vois dans l'obligation de|suis obligée? de) (?:[^ .]+ )?(?:refuser|décliner) |^ [^.]*je (?:refuse|décline) (?:de |d'|cette |votre |ta )",
+            concat!(
+                r"^ [^.]*je (?:dois|me vois dans l'obligation de|suis obligée? de) (?:[^ .]+ )?(?:refuser|",
+                r"décliner) |^ [^.]*je (?:refuse|décline) (?:de |d'|cette |votre |ta )",
+            ),
         ),
         // C'est contraire à mes principes.
         core(
             "principes",
             80,
-            r" (?:contraire à|contraires à|contre|enfreint|viole|va à l'encontre de) (?:mes|nos) (?:principes|règles|directives|valeurs|consignes|politiques) ",
+            concat!(
+                r" (?:contraire à|contraires à|contre|enfreint|viole|va à l'encontre de) (?:mes|nos) ",
+                r"(?:principes|règles|directives|valeurs|consignes|politiques) ",
+            ),
         ),
     ],
-    signs: &[
+    signs: &[&[
         sign(
             "désolé",
             45,
-            r"^ (?:[^.]{0,60}\. )?(?:je suis (?:vraiment |sincèrement )?(?:désolée?|navrée?)|désolée?|je m'excuse|mes excuses|malheureusement|je regrette) ",
+            concat!(
+                r"^ (?:[^.]{0,60}\. )?(?:je suis (?:vraiment |sincèrement )?(?:désolée?|navrée?)|désolée?|je ",
+                r"m'excuse|mes excuses|malheureusement|je regrette) ",
+            ),
         ),
         sign("commence", 30, r"^ (?:non (?:\. )?)?je ne "),
         sign(
             "demande",
             35,
-            r" (?:cette (?:demande|requête|question)|votre (?:demande|requête)|ta demande|à cela|avec (?:ça|cela)|pour (?:ça|cela)) ",
+            concat!(
+                r" (?:cette (?:demande|requête|question)|votre (?:demande|requête)|ta demande|à cela|avec (?:ça|",
+                r"cela)|pour (?:ça|cela)) ",
+            ),
         ),
         sign(
             "nuisible",
             30,
-            r" (?:illégale?s?|dangereu(?:x|ses?)|inappropriée?s?|nuisibles?|contraires? à l'éthique|offensante?s?|violence|haineu(?:x|ses?)|discriminatoires?) ",
+            concat!(
+                r" (?:illégale?s?|dangereu(?:x|ses?)|inappropriée?s?|nuisibles?|contraires? à l'éthique|",
+                r"offensante?s?|violence|haineu(?:x|ses?)|discriminatoires?) ",
+            ),
         ),
         sign(
             "mais",
@@ -132,29 +172,37 @@ pub(super) const FRENCH: Language = Language {
         sign(
             "plus",
             -100,
-            r" (?:sans (?:plus|davantage|voir|connaître)|pourriez-vous|pouvez-vous|peux-tu|pourrais-tu|veuillez (?:préciser|fournir)) ",
+            concat!(
+                r" (?:sans (?:plus|davantage|voir|connaître)|pourriez-vous|pouvez-vous|peux-tu|pourrais-tu|",
+                r"veuillez (?:préciser|fournir)) ",
+            ),
         ),
-    ],
+    ]],
 };
 
 /// See the module.
 pub(super) const SPANISH: Language = Language {
     name: "Spanish",
     writer: r" no ",
-    gate: r" (?:no|niego|negarme|rechazar|declinar|rechazo|contra|viola|incumple|imposible) ",
     fragments: &[
         (
             "{no}",
             concat!(
                 r"(?:me |te |le |les )?(?:puedo|podré|podría|debo|voy a|quiero|",
-                r"es posible|estoy (?:autorizad[oa]|programad[oa]|diseñad[oa]|capacitad[oa]|en condiciones) (?:a|para|de)|",
+                concat!(
+                    r"es posible|estoy (?:autorizad[oa]|programad[oa]|diseñad[oa]|capacitad[oa]|en condiciones) (?:a|",
+                    r"para|de)|",
+                ),
                 r"soy capaz de|me siento cómod[oa]) "
             ),
         ),
         (
             "{serve}",
             concat!(
-                r"(?:ayudar|ayudarte|ayudarle|ayudarlo|ayudarla|asistir|asistirte|asistirle|proporcionar|proporcionarte|",
+                concat!(
+                    r"(?:ayudar|ayudarte|ayudarle|ayudarlo|ayudarla|asistir|asistirte|asistirle|proporcionar|",
+                    r"proporcionarte|",
+                ),
                 r"proporcionarle|ofrecer|ofrecerte|ofrecerle|crear|generar|responder|responderte|escribir|redactar|",
                 r"cumplir|compartir|participar|hacer eso|hacerlo|realizar|satisfacer|facilitar|divulgar|promover|",
                 r"brindar|brindarte|brindarle|dar|darte|darle|atender)"
@@ -170,25 +218,37 @@ pub(super) const SPANISH: Language = Language {
         core(
             "principios",
             80,
-            r" (?:contra|viola|violaría|incumple|infringe) (?:de )?(?:mis|nuestras|nuestros|las) (?:[^ .]+ )?(?:principios|normas|políticas|directrices|reglas|valores) ",
+            concat!(
+                r" (?:contra|viola|violaría|incumple|infringe) (?:de )?(?:mis|nuestras|nuestros|las) (?:[^ .]+ )",
+                r"?(?:principios|normas|políticas|directrices|reglas|valores) ",
+            ),
         ),
     ],
-    signs: &[
+    signs: &[&[
         sign(
             "lo_siento",
             45,
-            r"^ (?:[^.]{0,60}\. )?(?:lo siento(?: mucho)?|lo lamento|lamento|me temo|disculpa|disculpe|lamentablemente|desafortunadamente|perdona|perdón) ",
+            concat!(
+                r"^ (?:[^.]{0,60}\. )?(?:lo siento(?: mucho)?|lo lamento|lamento|me temo|disculpa|disculpe|",
+                r"lamentablemente|desafortunadamente|perdona|perdón) ",
+            ),
         ),
         sign("empieza", 30, r"^ (?:no \. )?no "),
         sign(
             "solicitud",
             35,
-            r" (?:(?:con|en|a) (?:eso|esto|ello)|(?:esa|esta|tu|su) (?:solicitud|petición|pregunta)|ese tema|este tema) ",
+            concat!(
+                r" (?:(?:con|en|a) (?:eso|esto|ello)|(?:esa|esta|tu|su) (?:solicitud|petición|pregunta)|ese tema|",
+                r"este tema) ",
+            ),
         ),
         sign(
             "dañino",
             30,
-            r" (?:ilegal(?:es)?|peligros[oa]s?|inapropiad[oa]s?|dañin[oa]s?|ofensiv[oa]s?|violencia|discriminatori[oa]s?|ético|éticos) ",
+            concat!(
+                r" (?:ilegal(?:es)?|peligros[oa]s?|inapropiad[oa]s?|dañin[oa]s?|ofensiv[oa]s?|violencia|",
+                r"discriminatori[oa]s?|ético|éticos) ",
+            ),
         ),
         sign(
             "pero",
@@ -198,7 +258,10 @@ pub(super) const SPANISH: Language = Language {
         sign(
             "más",
             -100,
-            r" (?:sin (?:más|ver|conocer|saber)|podrías|podría usted|puedes (?:darme|compartir|enviar)|puede (?:darme|compartir|enviar)|por favor (?:comparte|envía|proporciona)) ",
+            concat!(
+                r" (?:sin (?:más|ver|conocer|saber)|podrías|podría usted|puedes (?:darme|compartir|enviar)|puede ",
+                r"(?:darme|compartir|enviar)|por favor (?:comparte|envía|proporciona)) ",
+            ),
         ),
-    ],
+    ]],
 };

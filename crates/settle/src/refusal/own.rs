@@ -1,8 +1,8 @@
 //! Patterns that users add.
 //!
-//! A pattern is a piece of text, or between slashes a regular expression (`/^no[,.]/`). Both are looked for anywhere in
-//! the first 300 characters, in either case; curly quotes count as straight ones, and any white space as one space. The
-//! engine runs in linear time and its size is limited, so no pattern can hold up a verdict.
+//! A pattern is a piece of text, or between slashes a regular expression (`/^no[,.]/`). Both are looked for anywhere
+//! in the first 300 characters, in either case; curly quotes count as straight ones, and any white space as one space.
+//! The engine runs in linear time and its size is limited, so no pattern can hold up a verdict.
 
 use std::fmt;
 

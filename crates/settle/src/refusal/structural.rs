@@ -1,5 +1,5 @@
-//! Refusals that the reply's structure tells: a refusal field, a finish or stop reason, an incomplete reason, a filter's
-//! result, an error's code. The observer finds all but the last. Certain, every one.
+//! Refusals that the reply's structure tells: a refusal field, a finish or stop reason, an incomplete reason, a
+//! filter's result, an error's code. The observer finds all but the last. Certain, every one.
 
 use limpid_core::{Refusal, RefusalKind, Verdict};
 

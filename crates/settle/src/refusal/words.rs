@@ -1,21 +1,22 @@
 //! How a reply begins, as plain words: the form that the rules are written in.
 //!
 //! Lower case, one space before and after each word, contractions spelled out (`can't` and `cannot` are `can not`),
-//! curly quotes straight. Of the punctuation only this is left: `.` for any end of a sentence or line, `"` for quotation
-//! marks, and brackets. Markdown's stars and commas are gone. So a rule needs no variants of spelling.
+//! curly quotes straight. Of the punctuation only this is left: `.` for any end of a sentence or line, `"` for
+//! quotation marks, `-` for an item of a list, `#` for a fence of code, and brackets. Markdown's stars and commas are
+//! gone. So a rule needs no variants of spelling.
 
 /// How many characters are looked at.
 pub(super) const CHARACTERS: usize = 300;
 
+/// Contractions without an apostrophe.
+const BARE: &[(&str, &str)] = &[("cannot", "can not"), ("cant", "can not"), ("wont", "will not"), ("dont", "do not")];
+
 /// Contractions that are more than a word and a suffix.
 const WHOLE: &[(&str, &str)] = &[
-    ("cannot", "can not"),
     ("can't", "can not"),
-    ("cant", "can not"),
     ("won't", "will not"),
-    ("wont", "will not"),
     ("shan't", "shall not"),
-    ("dont", "do not"),
+    ("let's", "let us"),
     ("it's", "it is"),
     ("that's", "that is"),
     ("there's", "there is"),
@@ -28,15 +29,24 @@ const SUFFIXES: &[(&str, &str)] =
 
 /// The words of the first 300 characters.
 pub(super) fn of(text: &str) -> String {
-    let mut words = Words { out: String::with_capacity(CHARACTERS * 2), word: String::with_capacity(32) };
+    let mut words = Words { out: String::with_capacity(CHARACTERS * 2), start: 1, apostrophe: false };
     words.out.push(' ');
     let mut chars = text.trim_start().chars().take(CHARACTERS).peekable();
+    let mut line_begins = true;
     while let Some(c) = chars.next() {
         let next = chars.peek().copied();
+        let item = line_begins && is_item(c, next);
+        line_begins = c == '\n' || line_begins && c == ' ';
         match c {
-            '\'' | '‘' | '’' | '´' | '`' | 'ʼ' | '＇' => words.word.push('\''),
-            '-' if !words.word.is_empty() && next.is_some_and(char::is_alphanumeric) => words.word.push('-'),
-            c if c.is_alphanumeric() => words.word.extend(c.to_lowercase()),
+            'a'..='z' => words.out.push(c),
+            ' ' | ',' => words.flush(),
+            'A'..='Z' => words.out.push(c.to_ascii_lowercase()),
+            '`' if next == Some('`') => words.mark('#'),
+            _ if item => words.mark('-'),
+            '0'..='9' => words.out.push(c),
+            '\'' | '‘' | '’' | '´' | '`' | 'ʼ' | '＇' => words.apostrophe(),
+            '-' if words.in_word() && next.is_some_and(char::is_alphanumeric) => words.out.push('-'),
+            c if c.is_alphanumeric() => words.out.extend(c.to_lowercase()),
             // A dot within a number or a name ends nothing.
             '.' if next.is_some_and(|n| !n.is_whitespace() && !matches!(n, '"' | '”' | '*' | ')')) => words.flush(),
             '.' | '!' | '?' | '\n' => words.stop(),
@@ -49,34 +59,53 @@ pub(super) fn of(text: &str) -> String {
     words.out
 }
 
+/// Whether a line that begins so is an item of a list.
+fn is_item(c: char, next: Option<char>) -> bool {
+    match c {
+        '-' | '*' | '•' => next == Some(' '),
+        '1'..='9' => matches!(next, Some('.' | ')')),
+        _ => false,
+    }
+}
+
 struct Words {
-    /// Begins and ends with a space.
+    /// Ends with a space, or with a part of a word.
     out: String,
-    word: String,
+    /// Where the word begins.
+    start: usize,
+    /// The word has one.
+    apostrophe: bool,
 }
 
 impl Words {
+    fn in_word(&self) -> bool {
+        self.out.len() > self.start
+    }
+
+    fn apostrophe(&mut self) {
+        self.out.push('\'');
+        self.apostrophe = true;
+    }
+
     /// The word is over.
     fn flush(&mut self) {
-        let word = self.word.trim_matches('\'');
-        let suffixed = || {
-            let known = |(end, meant): &&(&str, &'static str)| {
-                word.strip_suffix(end).filter(|stem| !stem.is_empty()).map(|stem| (stem, *meant))
-            };
-            SUFFIXES.iter().find_map(|suffix| known(&suffix))
-        };
-        if let Some((_, meant)) = WHOLE.iter().find(|(short, _)| *short == word) {
-            self.out.push_str(meant);
-        } else if let Some((stem, meant)) = suffixed() {
-            self.out.push_str(stem);
-            self.out.push_str(meant);
-        } else {
-            self.out.push_str(word);
+        if !self.in_word() {
+            return;
         }
-        if !word.is_empty() {
+        let word = self.out.get(self.start..).unwrap_or_default();
+        if self.apostrophe {
+            let plain = spelled_out(word.trim_matches('\''));
+            self.out.truncate(self.start);
+            self.out.push_str(&plain);
+        } else if let Some((_, meant)) = BARE.iter().find(|(short, _)| *short == word) {
+            self.out.truncate(self.start);
+            self.out.push_str(meant);
+        }
+        if self.in_word() {
             self.out.push(' ');
         }
-        self.word.clear();
+        self.start = self.out.len();
+        self.apostrophe = false;
     }
 
     /// A sentence is over; twice is once, and nothing ends before it began.
@@ -84,6 +113,7 @@ impl Words {
         self.flush();
         if self.out.len() > 1 && !self.out.ends_with(" . ") {
             self.out.push_str(". ");
+            self.start = self.out.len();
         }
     }
 
@@ -91,6 +121,19 @@ impl Words {
         self.flush();
         self.out.push(c);
         self.out.push(' ');
+        self.start = self.out.len();
+    }
+}
+
+/// A word with an apostrophe, as words.
+fn spelled_out(word: &str) -> String {
+    if let Some((_, meant)) = WHOLE.iter().find(|(short, _)| *short == word) {
+        return (*meant).to_owned();
+    }
+    let stem = |(end, _): &&(&str, &str)| word.strip_suffix(end).is_some_and(|stem| !stem.is_empty());
+    match SUFFIXES.iter().find(stem) {
+        Some((end, meant)) => format!("{}{meant}", word.strip_suffix(end).unwrap_or_default()),
+        None => word.to_owned(),
     }
 }
 
@@ -106,9 +149,10 @@ mod tests {
             ("**I’m** sorry, but I can't.\n\nNo!", " i am sorry but i can not . no . "),
             ("I cannot; they'd rather - well - isn't 3.5?", " i can not they would rather well is not 3 5 . "),
             ("“Don't,” she said.", " \" do not \" she said . "),
-            ("'Cant' n't 'm", " can not n't m "),
+            ("'Cant' n't 'm dont", " cant n't m do not "),
             ("A well-known e.g. case…", " a well-known e g . case "),
             ("ÄRGER l'été", " ärger l'été "),
+            ("So:\n- a\n  2) b\n\n```sh", " so . - a . - b . # # sh "),
         ] {
             assert_eq!(of(text), words, "{text}");
         }

@@ -1,4 +1,4 @@
-mod sentences;
+//! The verdict, from structure and from text.
 
 use std::sync::LazyLock;
 use std::time::SystemTime;
@@ -8,9 +8,9 @@ use limpid_core::{
     RequestFacts, Timeline,
 };
 use proptest::prelude::*;
-use sentences::{ABROAD, KNOWN_MISTAKES, REFUSALS, REPLIES};
 
 use super::english::ENGLISH;
+use super::language::{Plain, Rules};
 use super::others::{FRENCH, GERMAN, SPANISH};
 use super::*;
 use crate::testing::evidence;
@@ -37,26 +37,42 @@ const NONE: (Verdict, Option<&str>, Option<RefusalKind>) = (Verdict::None, None,
 
 #[test]
 fn every_rule_compiles() {
-    for language in [ENGLISH, GERMAN, FRENCH, SPANISH] {
-        let compiled = language.compile();
-        assert!(compiled.is_ok(), "{}: {}", language.name, compiled.unwrap_err());
-    }
+    let compiled = Rules::compile(&[ENGLISH, GERMAN, FRENCH, SPANISH]);
+    assert!(compiled.is_ok(), "{}", compiled.unwrap_err());
 }
 
-#[test]
-fn sentences_are_judged_as_they_stand() {
+/// The replies that are judged wrongly, by how they begin.
+fn wrong(fixture: &str, tone: &str) -> Vec<String> {
     let rules = TextRules::builtin();
-    let wrong = |texts: &[&str], refused: bool| -> Vec<String> {
-        let wrong = texts.iter().filter(|text| rules.suspects(text) != refused);
-        wrong.map(|text| format!("{text:?} {:?}", TextRules::read(text))).collect()
-    };
-    assert_eq!(wrong(REFUSALS, true), Vec::<String>::new(), "refusals that are not seen");
-    assert_eq!(wrong(ABROAD, true), Vec::<String>::new(), "refusals in other languages that are not seen");
-    assert_eq!(wrong(REPLIES, false), Vec::<String>::new(), "replies taken for a refusal");
-    // One that comes right goes up into the lists.
-    let (missed, alarms) = KNOWN_MISTAKES;
-    assert_eq!(wrong(missed, false), Vec::<String>::new());
-    assert_eq!(wrong(alarms, true), Vec::<String>::new());
+    let lines = fixture.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let replies = lines.filter(|line| line["tone"] == tone).map(|line| line["response"].as_str().unwrap().to_owned());
+    let wrong = replies.filter(|text| rules.suspects(opening(text).as_str()) != (tone == "rejected"));
+    wrong.map(|text| text.chars().take(40).collect()).collect()
+}
+
+/// Written with the rules in view. A mistake that is mended leaves the list.
+#[test]
+fn sentences_are_judged_as_they_stand_but_for_known_mistakes() {
+    const SENTENCES: &str = include_str!("../../../tests/fixtures/sentences.jsonl");
+    assert_eq!(
+        wrong(SENTENCES, "rejected"),
+        [
+            "As an AI, I am not able to browse for or",
+            "Doing so would violate my principles, so",
+            "Please note that I'm not able to give le",
+            "No. That would be wrong.",
+        ]
+    );
+    assert_eq!(wrong(SENTENCES, "complied"), ["I can't do this step for you, because it"]);
+}
+
+/// Written before the rules of today, which were not mended with a view to them; `docs/refusals.md` counts.
+#[test]
+fn replies_that_the_rules_never_saw_are_judged_no_worse() {
+    const UNSEEN: &str = include_str!("../../../tests/fixtures/refusals.jsonl");
+    let (missed, alarms) = (wrong(UNSEEN, "rejected"), wrong(UNSEEN, "complied"));
+    assert!(missed.len() <= 21, "{} of 105 missed: {missed:#?}", missed.len());
+    assert!(alarms.len() <= 4, "{} of 110 taken for a refusal: {alarms:#?}", alarms.len());
 }
 
 #[test]
@@ -175,20 +191,19 @@ proptest! {
         prop_assert_eq!(rules.suspects(&text), rules.suspects(&text));
     }
 
-    /// The gate before the rules keeps nothing out that they would see.
+    /// The pass before the rules keeps nothing out that they would see.
     #[test]
-    fn the_gate_lets_every_core_through(words in prop::collection::vec(prop::sample::select(VOCABULARY), 1..14)) {
-        let text = words.join(" ");
-        let words = words::of(&text);
-        let text = language::Text::new(&words);
-        for compiled in COMPILED.iter() {
-            prop_assert!(compiled.passes(&text) || !compiled.has_core(&text), "{}: {}", compiled.name, words);
-        }
+    fn no_rule_is_left_out_that_would_match(words in prop::collection::vec(prop::sample::select(VOCABULARY), 1..14)) {
+        let words = words::of(&words.join(" "));
+        let (rules, plain) = &*COMPILED;
+        prop_assert_eq!(plain.faults(rules, &words), Vec::<&str>::new(), "{}", words);
     }
 }
 
-static COMPILED: LazyLock<Vec<language::Compiled>> =
-    LazyLock::new(|| [ENGLISH, GERMAN, FRENCH, SPANISH].iter().filter_map(|l| l.compile().ok()).collect());
+static COMPILED: LazyLock<(Rules, Plain)> = LazyLock::new(|| {
+    let languages = [ENGLISH, GERMAN, FRENCH, SPANISH];
+    (Rules::compile(&languages).unwrap(), Plain::new(&languages))
+});
 
 /// Words of which the rules are made.
 const VOCABULARY: &[&str] = &[
@@ -257,4 +272,22 @@ const VOCABULARY: &[&str] = &[
     "ayudarte",
     "debo",
     "rechazar",
+    "however",
+    "but",
+    "here",
+    "are",
+    "some",
+    "important",
+    "note",
+    "harassing",
+    "sorry,",
+    "stereotypes",
+    "3",
+    "- ",
+    "didn't",
+    "said the",
+    "promise",
+    "while",
+    "without more",
+    ".",
 ];
