@@ -77,7 +77,9 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            sources(&path, found);
+            if path.file_name().is_some_and(|n| n != "tests") {
+                sources(&path, found);
+            }
         } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|n| n != "tests.rs") {
             found.push(path);
         }

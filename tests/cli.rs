@@ -148,7 +148,7 @@ impl Proxy {
     }
 
     fn get(&self, path: &str) -> Reply {
-        Reply::to(self.admin, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        Reply::to(self.admin, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
     }
 
     fn post(&self, path: &str, body: &Value) -> Reply {
@@ -353,8 +353,8 @@ fn what_the_client_is_told_is_what_is_recorded() {
     assert_eq!((error(&openai), error(&anthropic)), ("limpid_network".into(), "limpid_network".into()));
     for (reply, record) in [&openai, &anthropic].into_iter().zip(proxy.records(2)) {
         assert_eq!(reply.header("x-limpid-error"), Some("connect_refused"));
-        let outcome =
-            serde_json::json!({"category": "network", "reason": "connect_refused", "ending": "upstream_error"});
+        let outcome = serde_json::json!({"category": "network", "reason": "connect_refused", "ending": "upstream_error",
+                "fault": "network", "retryable": "later"});
         assert_eq!((&record["outcome"], record.get("usage"), record.get("price")), (&outcome, None, None), "{record}");
     }
 }

@@ -31,13 +31,13 @@ pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. Writes the listeners' addresses as JSON to
 /// `addresses_file` once they listen. A failure to start is one line.
 fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
-    allow_open_files();
     let runtime = runtime()?;
     runtime.block_on(async {
         let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
         if let Some(file) = addresses_file {
             write_addresses(file, &process)?;
         }
+        allow_open_files();
         tracing::info!(listen = %process.data, "data listener: point clients' base URL here");
         if let Some(admin) = process.admin {
             tracing::info!(listen = %admin, "admin listener: dashboard at http://{admin}/, metrics at /metrics");

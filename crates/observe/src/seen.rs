@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use limpid_core::{FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, TextGone, Tick, Usage};
+use limpid_core::{
+    FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, TextGone, Tick, Usage,
+};
 
 use crate::json::Leaf;
 use crate::opening;

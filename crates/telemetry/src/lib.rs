@@ -38,8 +38,6 @@ pub use settings::{AttributeLimits, Batching, OtlpConfig, OtlpExport, Protocol, 
 pub use tls::{IdentityError, OtlpTls};
 
 #[cfg(test)]
-mod conventions;
-#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod tests;

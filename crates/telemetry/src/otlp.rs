@@ -316,6 +316,4 @@ fn start_metrics(
 }
 
 #[cfg(test)]
-mod collectors;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! One fully known record through the metrics and the log, and what must not happen when names run wild.
 
+mod conventions;
+
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::process::{Command, Stdio};

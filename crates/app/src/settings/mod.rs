@@ -44,7 +44,8 @@ pub use record::Record;
 pub use refusals::Refusals;
 pub use server::Server;
 pub use telemetry::{
-    Attributes, Compression, Export, Histograms, Propagator, Propagate, Protocol, Semconv, Telemetry, Temporality, Waiting,
+    Attributes, Compression, Export, Histograms, Propagate, Propagator, Protocol, Semconv, Telemetry, Temporality,
+    Waiting,
 };
 pub use tokens::Tokens;
 pub use upstreams::{Upstream, UpstreamHttp2};

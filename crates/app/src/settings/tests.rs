@@ -132,7 +132,8 @@ fn proxy_toml_leaves_the_standard_variables_in_force() {
 fn is_setting(line: &str) -> bool {
     let key = line.split(" = ").next().unwrap();
     let named = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    ["[keys.", "[labels.", "[prices."].iter().any(|s| line.starts_with(s)) || (line.contains(" = ") && key.bytes().all(named))
+    ["[keys.", "[labels.", "[prices."].iter().any(|s| line.starts_with(s))
+        || (line.contains(" = ") && key.bytes().all(named))
 }
 
 #[test]
@@ -444,10 +445,9 @@ fn each_standard_variable_of_the_export_does_what_its_specification_says() {
         let e = e.clone().unwrap();
         (e.endpoint, e.protocol, e.compression, e.timeout.as_secs())
     };
-    use Compression::{Gzip, None as Plain};
-    assert_eq!(of(&t.traces), ("https://c:4317".into(), Protocol::Grpc, Gzip, 4));
-    assert_eq!(of(&t.metrics), ("http://c:4317".into(), Protocol::Grpc, Plain, 3));
-    assert_eq!(of(&t.logs), ("http://l:1/in".into(), Protocol::HttpJson, Gzip, 9));
+    assert_eq!(of(&t.traces), ("https://c:4317".into(), Protocol::Grpc, Compression::Gzip, 4));
+    assert_eq!(of(&t.metrics), ("http://c:4317".into(), Protocol::Grpc, Compression::None, 3));
+    assert_eq!(of(&t.logs), ("http://l:1/in".into(), Protocol::HttpJson, Compression::Gzip, 9));
     let waiting = Waiting { queue: 7, batch: 512, delay: Duration::from_millis(70) };
     assert_eq!((t.log_records, t.spans.queue), (waiting, 2048));
     assert_eq!((t.temporality, t.histograms), (Temporality::Delta, Histograms::Exponential));
@@ -500,8 +500,10 @@ fn a_standard_variable_that_does_not_read_is_one_warning() {
 
 #[test]
 fn certificates_that_cannot_work_are_faults() {
-    let file = format!("{ONE}[telemetry]\nendpoint = \"https://c:1\"\nclient_key_file = \"k.pem\"\n\
-                        ca_file = \"/no/such/file.pem\"\n[exchange_log]\nrotate_size = 10\nrotate_age = \"1s\"\n");
+    let file = format!(
+        "{ONE}[telemetry]\nendpoint = \"https://c:1\"\nclient_key_file = \"k.pem\"\n\
+                        ca_file = \"/no/such/file.pem\"\n[exchange_log]\nrotate_size = 10\nrotate_age = \"1s\"\n"
+    );
     let got = faults(&file, &[]);
     assert_eq!(got.len(), 4, "{got:?}");
     assert!(got.iter().any(|f| f.contains("telemetry.ca_file") && f.contains("it cannot be read")), "{got:?}");

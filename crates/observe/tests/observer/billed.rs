@@ -67,5 +67,9 @@ fn with_a_key_of_ones_own_the_fee_is_not_the_price() {
     assert_eq!(told(r#","is_byok":false,"cost_details":{"upstream_inference_cost":0.2}"#), Some(cent));
     let both = told(r#","is_byok":true,"cost_details":{"upstream_inference_cost":0.2}"#);
     assert_eq!(both, Some(PicoUsd(21 * cent.0)));
-    assert_eq!(told(r#","is_byok":true,"cost_details":{"upstream_inference_cost":null}"#), None, "half a price is none");
+    assert_eq!(
+        told(r#","is_byok":true,"cost_details":{"upstream_inference_cost":null}"#),
+        None,
+        "half a price is none"
+    );
 }

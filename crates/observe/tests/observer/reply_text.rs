@@ -46,17 +46,35 @@ fn all_that_was_generated_is_kept() {
         r#"{"type":"response.function_call_arguments.delta","delta":"{}"}"#,
         r#"{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","content":
             [{"type":"output_text","text":"Yes"}]}]}}"#,
-    ].map(|e| e.replace('\n', " ")).each_ref().map(String::as_str));
+    ]
+    .map(|e| e.replace('\n', " "))
+    .each_ref()
+    .map(String::as_str));
     let ollama = "{\"message\":{\"content\":\"Yes\"},\"done\":false}\n{\"message\":{\"content\":\"\",\"tool_calls\":\
         [{\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}]},\"done\":true}\n";
     for (endpoint, content_type, body, want) in [
         (Endpoint::Chat, SSE, &*chat, r"Hm, well.|Yes\n\u00e9|f|{}"),
         (Endpoint::Chat, JSON, message, r#"Yes|f|{"a":1}|No"#),
-        (Endpoint::Completions, SSE, &sse(&[r#"{"choices":[{"text":" a"}]}"#, r#"{"choices":[{"text":" b"}]}"#]), " a b"),
+        (
+            Endpoint::Completions,
+            SSE,
+            &sse(&[r#"{"choices":[{"text":" a"}]}"#, r#"{"choices":[{"text":" b"}]}"#]),
+            " a b",
+        ),
         (Endpoint::Messages, SSE, &messages, r#"Yes|f|{\"a\":1}"#),
-        (Endpoint::Messages, JSON, r#"{"content":[{"type":"text","text":"Yes"},{"type":"thinking","thinking":"Hm"}]}"#, "Yes|Hm"),
+        (
+            Endpoint::Messages,
+            JSON,
+            r#"{"content":[{"type":"text","text":"Yes"},{"type":"thinking","thinking":"Hm"}]}"#,
+            "Yes|Hm",
+        ),
         (Endpoint::Responses, SSE, &responses, "Yes|f|{}"),
-        (Endpoint::Responses, JSON, r#"{"status":"completed","output":[{"type":"message","content":[{"text":"Yes"}]}]}"#, "Yes"),
+        (
+            Endpoint::Responses,
+            JSON,
+            r#"{"status":"completed","output":[{"type":"message","content":[{"text":"Yes"}]}]}"#,
+            "Yes",
+        ),
         (Endpoint::Generate, NDJSON, ollama, r#"Yes|f|{"a":1}"#),
     ] {
         assert_eq!(kept(endpoint, content_type, body).as_deref(), Ok(want), "{endpoint} {content_type}");

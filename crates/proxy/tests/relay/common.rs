@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use limpid_core::{Category, Clock, Ending, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
-use limpid_proxy::{Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig};
+use limpid_proxy::{
+    Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig,
+};
 use limpid_route::{KeyNames, Match, ModelPattern, Target};
 use limpid_settle::Settler;
 use limpid_testkit::{CollectingSink, RawClient, Reply, ReplyEnd, Step, exchange, request};

@@ -1,5 +1,7 @@
 //! Spans and metrics as the record gives them.
 
+mod collectors;
+
 use std::collections::BTreeMap;
 
 use limpid_core::{Category, Ending, ExchangeRecord, ModelNames, Outcome, Refusal};

@@ -206,9 +206,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_in_seconds_or_by_a_date() {
-        let with = |value: &str| {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]))
-        };
+        let with =
+            |value: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]));
         assert_eq!(with("7"), Some(Duration::from_secs(7)));
         assert_eq!(with("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(with("soon"), None);

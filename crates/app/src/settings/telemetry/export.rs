@@ -148,7 +148,7 @@ impl General {
             compression: own(&self.compression, otel(env, r.report, &variable("COMPRESSION"), compression)),
             headers: own(&self.headers, otel(env, r.report, &variable("HEADERS"), headers)),
             timeout: of_batch.map_or(timeout, |(of_batch, _)| timeout.min(of_batch)),
-            tls: if is_tls { tls(r, ca, certificate, key) } else { OtlpTls::default() },
+            tls: if is_tls { tls(r, &ca, certificate, key) } else { OtlpTls::default() },
         })
     }
 }
@@ -182,9 +182,9 @@ fn own<T: Clone>((general, origin): &(T, Origin), own: Option<(T, Origin)>) -> T
 }
 
 /// What the files hold. One that cannot be used is a fault, or a warning where a standard variable names it.
-fn tls(r: &mut Reader<'_>, ca: Path, certificate: Path, key: Path) -> OtlpTls {
+fn tls(r: &mut Reader<'_>, ca: &Path, certificate: Path, key: Path) -> OtlpTls {
     let mut tls = OtlpTls::default();
-    if let Some((path, at)) = &ca
+    if let Some((path, at)) = ca
         && let Err(why) = read_bounded(path).and_then(|pem| tls.trust(pem))
     {
         complain(r, at, "ca_file", path, why);

@@ -603,7 +603,7 @@ fn markdown() -> String {
 
 #[test]
 fn the_documentation_has_the_table_of_the_code() {
-    let docs = include_str!("../../../docs/telemetry.md");
+    let docs = include_str!("../../../../docs/telemetry.md");
     let table = markdown();
     assert!(docs.contains(&table), "docs/telemetry.md lacks this table:\n{table}");
     for (name, _) in LEFT_OUT {

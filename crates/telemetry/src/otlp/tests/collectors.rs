@@ -23,7 +23,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tonic::codec::CompressionEncoding::Gzip;
 
-use super::*;
+use super::super::*;
 use crate::fixture::{TRACE_ID, record};
 use crate::settings::{OtlpExport, Temporality};
 use crate::tls::OtlpTls;
