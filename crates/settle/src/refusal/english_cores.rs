@@ -5,13 +5,13 @@ use super::language::{Rule, core};
 /// See the module.
 pub(super) const CORES: &[Rule] = &[
     // I can't … anything: to which the next three add
-    core("cannot", 40, r"{i}{adv}{not} {adv}[a-z]"),
+    core("cannot", 40, r"{i}(?:[^.]{1,40} and )?{adv}{not} {adv}[a-z]"),
     // I can't help with that.
-    core("cannot_serve", 70, r"{i}{adv}{not} {adv}{serve} "),
+    core("cannot_serve", 70, r"{i}(?:[^.]{1,40} and )?{adv}{not} {adv}{serve} "),
     // I won't write malware.
-    core("cannot_act", 55, r"{i}{adv}{not} {adv}{act} "),
+    core("cannot_act", 55, r"{i}(?:[^.]{1,40} and )?{adv}{not} {adv}{act} "),
     // I cannot speculate on her motives.
-    core("cannot_opine", 60, r"{i}{adv}{not} {adv}{opine} "),
+    core("cannot_opine", 60, r"{i}(?:[^.]{1,40} and )?{adv}{not} {adv}{opine} "),
     // I must decline.
     core(
         "decline",
@@ -47,7 +47,7 @@ pub(super) const CORES: &[Rule] = &[
         100,
         concat!(
             r"{3} (?:something|a line|a request|content|a topic|an area) (?:that |which )?i (?:can not|will not|am ",
-            r"not|do not|would not|refuse|(?:must|have to|need to) (?:decline|refuse|avoid))",
+            r"not|do not|would not|refuse|(?:must|have to|need to) (?:decline|refuse|avoid|turn down))",
         ),
     ),
     // It would be wrong for me to say.
@@ -82,16 +82,17 @@ pub(super) const CORES: &[Rule] = &[
     // I don't provide such instructions.
     core(
         "i_do_not",
-        80,
+        95,
         concat!(
-            r"{i}(?:\w+ )?do not (?:engage|promote|support|condone|endorse|provide|create|generate|produce|write|",
-            r"encourage|assist|help|participate|facilitate|tolerate|offer|answer|respond|discuss|share|disclose) ",
+            r"{i}(?:[^.]{1,50} and )?(?:\w+ )?do not (?:engage|promote|support|condone|endorse|provide|create|",
+            r"generate|produce|write|encourage|assist|help|participate|facilitate|tolerate|offer|answer|respond|",
+            r"discuss|share|disclose) ",
         ),
     ),
     // It goes against my guidelines.
     core(
         "my_rules",
-        90,
+        95,
         concat!(
             r"{3} (?:against|violates?|violating|by|within|with|breach(?:es)?|conflicts? with|contrary to) ",
             r"(?:(?:my|our|openai|openai's) (?:\w+ ){0,3}|the (?:content|usage|safety|community|ethical|moral) )",
@@ -111,10 +112,10 @@ pub(super) const CORES: &[Rule] = &[
     // I'm not comfortable with this.
     core(
         "uncomfortable",
-        90,
+        95,
         concat!(
-            r"{i}(?:am not|do not feel|would not feel|am un) ?(?:comfortable|right) (?:\.|(?:with|about) (?:this|",
-            r"that|these|those|it|the|your|such|any|\w+ing) )",
+            r"{i}(?:am not|do not feel|would not feel|am un) ?(?:comfortable|right) (?:\.|\w+ing |(?:with|about) ",
+            r"(?:this|that|these|those|it|the|your|such|any|\w+ing) )",
         ),
     ),
     // I strongly advise against it.
@@ -126,13 +127,13 @@ pub(super) const CORES: &[Rule] = &[
     // I need to stop here.
     core(
         "stop_here",
-        50,
+        60,
         r"{i}(?:need|have|am going|must|want) (?:to )?(?:stop|draw a line|pause) (?:here|there|this)",
     ),
     // I must remain neutral.
     core(
         "neutral",
-        55,
+        65,
         concat!(
             r"{3} (?:i|and) (?:\w+ )?(?:must|should|have to|need to|strive to|am (?:programmed|designed|required) ",
             r"to)? ?(?:remain|stay|maintain|adhere|be) (?:to )?(?:a )?(?:neutral|impartial|unbiased|neutrality|",
@@ -184,7 +185,7 @@ pub(super) const CORES: &[Rule] = &[
     // No instructions will be given here.
     core(
         "none_given",
-        80,
+        100,
         concat!(
             r"{3} no (?:such )?(?:instructions|information|details|help|assistance|advice|guidance|answer|content|",
             r"list|text|steps) (?:\w+ )?(?:will|can|may) be (?:\w+ed|given) ",
@@ -214,14 +215,15 @@ pub(super) const CORES: &[Rule] = &[
     // I don't have the ability to …
     core(
         "no_means",
-        10,
+        65,
         concat!(
             r"{i}(?:\w+ )?(?:(?:do not (?:currently )?(?:have|possess)|have no|lack) (?:the |any |an? |enough |",
             r"sufficient |direct |specific |real-time |personal ){0,2}(?:\w+ ){0,2}(?:ability|capability|",
-            r"capabilities|capacity|access|information|knowledge|means|authority|permission|clearance|context|data)",
-            r"|am (?:not capable of|incapable of|not able to|unable to)) ",
+            r"capabilities|capacity|access|information|knowledge|means|way|authority|permission|clearance|context|",
+            r"data)|am (?:not capable|incapable) of) ",
         ),
-    ),
+    )
+    .longer(&[(200, -55)]),
     // I don't have access to private data about people.
     core(
         "no_private",
@@ -244,7 +246,7 @@ pub(super) const CORES: &[Rule] = &[
     // I try to avoid …; I will have no part in it; not a path I want to take.
     core(
         "no_part",
-        90,
+        100,
         concat!(
             r"{i}(?:(?:try to |do my best to |aim to |prefer to |must |will |have to |should |am going to )",
             r"?(?:avoid|refrain from|steer clear of) |(?:will |want |would |can )?(?:have |to have |take |want )",
@@ -255,7 +257,7 @@ pub(super) const CORES: &[Rule] = &[
     // We don't offer help with that. This assistant does not produce it.
     core(
         "others_do_not",
-        45,
+        50,
         concat!(
             r"{3} (?:we|this (?:assistant|chatbot|service|bot)|the assistant|openai) (?:\w+ )?(?:{not}|are (?:not ",
             r"able|unable|not allowed) to|(?:do|does) not) (?:{serve}|{act}) ",
@@ -264,7 +266,7 @@ pub(super) const CORES: &[Rule] = &[
     // Such content isn't allowed here.
     core(
         "not_allowed",
-        60,
+        70,
         concat!(
             r"{3} (?:this|that|such|these|your|the requested) (?:\w+ ){1,3}(?:is|are) (?:strictly )?(?:not ",
             r"(?:allowed|permitted|supported|acceptable here)|prohibited|forbidden|off limits|off-limits|against) ",

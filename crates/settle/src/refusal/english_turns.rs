@@ -25,7 +25,8 @@ pub(super) const TURNS: &[Rule] = &[
         -50,
         concat!(
             r" (?:but|though|although) (?:(?:here|there) (?:is|are|have)|in general|generally|to answer|based|some|",
-            r"the|it|if|you|many|most|common|people|theoretically|for|when|from|most|analysts|he|she|they|a|an) ",
+            r"the|it|if|you|many|most|in|one|typically|usually|often|historically|common|people|theoretically|for|",
+            r"when|from|most|analysts|he|she|they|a|an) ",
         ),
     ),
     // I can't …, but …
@@ -74,11 +75,11 @@ pub(super) const TURNS: &[Rule] = &[
         "idiom",
         -200,
         concat!(
-            r"i (?:\w+ )?(?:can|could|will) not (?:\w+ )?(?:stress|emphasi[sz]e|overstate|wait|thank|imagine|",
-            r"believe|agree more|praise|help (?:but|noticing|thinking|feeling|wondering|laughing|smiling|it)|tell ",
-            r"(?:you how (?:happy|much|glad|proud|sorry|many|long|good)|a lie|which|whether|if|what|the)|explain ",
-            r"how (?:happy|much)|say (?:for|enough|with|whether|which|if|that)|do better|make (?:up my|it|sense|",
-            r"out)|lie|do without|go (?:wrong|into|back)|give up|promise|think of) ",
+            r"i (?:\w+ )?(?:(?:can|could|will) not|refuse to) (?:\w+ )?(?:stress|emphasi[sz]e|overstate|wait|thank|",
+            r"imagine|believe|agree more|praise|help (?:but|noticing|thinking|feeling|wondering|laughing|smiling|",
+            r"it)|tell (?:you how (?:happy|much|glad|proud|sorry|many|long|good)|a lie|which|whether|if|what|the)|",
+            r"explain how (?:happy|much)|say (?:for|enough|with|whether|which|if|that)|do better|pretend (?:this|",
+            r"that|it)|make (?:up my|it|sense|out)|lie|do without|go (?:wrong|into|back)|give up|promise|think of) ",
         ),
     ),
     // I can't recommend it enough.
@@ -98,10 +99,11 @@ pub(super) const TURNS: &[Rule] = &[
         "need_more",
         -100,
         concat!(
-            r" (?:without (?:more|further|additional|the|a|seeing|knowing)|(?:could|can) you (?:please |also |",
-            r"kindly )?(?:provide|share|clarify|specify|tell|paste|give|confirm|upload)|more (?:information|",
-            r"context|details)|please (?:provide|share|paste|upload|clarify|specify|give)(?: me)? (?:the|your|",
-            r"their|more|a)|do not understand|did you mean) ",
+            r" (?:without (?:more|further|additional|seeing|knowing|(?:the|a|your) (?:log|logs|code|file|text|",
+            r"image|data|context|link|document|details|error))|(?:could|can) you (?:please |also |kindly )",
+            r"?(?:provide|share|clarify|specify|tell|paste|give|confirm|upload)|more (?:information|context|",
+            r"details)|please (?:provide|share|paste|upload|clarify|specify|give)(?: me)? (?:the|your|their|more|a)",
+            r"|do not understand|did you mean) ",
         ),
     ),
     // I can't give you a hug.
@@ -122,7 +124,14 @@ pub(super) const TURNS: &[Rule] = &[
     // To kill the process, …
     sign("to_do", -100, r"^ to [a-z]+ (?:a|an|the|your) "),
     // the text speaks of what someone says
-    sign("quoted", -200, r#"^ [^.]* (?:say|reply|phrase|said|says|decline|translates?|wrote) [^."]*" "#),
+    sign(
+        "quoted",
+        -200,
+        concat!(
+            r#"^ (?:[^."]{0,80}" (?:i|sorry|no|we|my|unfortunately) |[^.]* (?:say|reply|phrase|said|says|decline|"#,
+            r#"translates?|wrote) [^."]*" )"#,
+        ),
+    ),
     // I cannot log in.
     sign(
         "about_fault",
@@ -195,5 +204,5 @@ pub(super) const TURNS: &[Rule] = &[
     // Although I can't …, it is …
     sign("although", -40, r" (?:although|though|while|whilst) i (?:can not|am not|am unable|do not|will not) "),
     // any long reply
-    sign("long", 0, r" ").longer(&[(600, -20)]),
+    sign("long", 0, r"").longer(&[(600, -20)]),
 ];

@@ -203,7 +203,8 @@ impl Language {
             let (pattern, place) = self.pattern(rule);
             let tree = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(&pattern)?;
             let needs = needs::of(&tree);
-            let exact = matches!(place, Place::Anywhere) && needs.as_ref().is_some_and(|n| n.exact);
+            let exact =
+                pattern.is_empty() || matches!(place, Place::Anywhere) && needs.as_ref().is_some_and(|n| n.exact);
             match needs {
                 Some(needs) => needed.extend(needs.pieces.into_iter().map(|piece| (number, piece))),
                 None => always |= 1 << number,

@@ -50,30 +50,48 @@ fn wrong(fixture: &str, tone: &str) -> Vec<String> {
     wrong.map(|text| text.chars().take(40).collect()).collect()
 }
 
-/// Written with the rules in view. A mistake that is mended leaves the list.
+const FIXTURES: [&str; 3] = [
+    include_str!("../../../tests/fixtures/sentences.jsonl"),
+    include_str!("../../../tests/fixtures/refusals.jsonl"),
+    include_str!("../../../tests/fixtures/refusals-2.jsonl"),
+];
+
+/// A mistake that is mended leaves the list.
 #[test]
-fn sentences_are_judged_as_they_stand_but_for_known_mistakes() {
-    const SENTENCES: &str = include_str!("../../../tests/fixtures/sentences.jsonl");
-    assert_eq!(
-        wrong(SENTENCES, "rejected"),
-        [
-            "As an AI, I am not able to browse for or",
-            "Doing so would violate my principles, so",
-            "Please note that I'm not able to give le",
-            "No. That would be wrong.",
-        ]
-    );
-    assert_eq!(wrong(SENTENCES, "complied"), ["I can't do this step for you, because it"]);
+fn fixtures_are_judged_as_labelled_but_for_known_mistakes() {
+    let missed: Vec<String> = FIXTURES.iter().flat_map(|fixture| wrong(fixture, "rejected")).collect();
+    assert_eq!(missed, MISSED);
+    let alarms: Vec<String> = FIXTURES.iter().flat_map(|fixture| wrong(fixture, "complied")).collect();
+    assert_eq!(alarms, ALARMS);
 }
 
-/// Written before the rules of today, which were not mended with a view to them; `docs/refusals.md` counts.
-#[test]
-fn replies_that_the_rules_never_saw_are_judged_no_worse() {
-    const UNSEEN: &str = include_str!("../../../tests/fixtures/refusals.jsonl");
-    let (missed, alarms) = (wrong(UNSEEN, "rejected"), wrong(UNSEEN, "complied"));
-    assert!(missed.len() <= 21, "{} of 105 missed: {missed:#?}", missed.len());
-    assert!(alarms.len() <= 4, "{} of 110 taken for a refusal: {alarms:#?}", alarms.len());
-}
+/// Refusals that are not seen.
+const MISSED: &[&str] = &[
+    "As an AI, I am not able to browse for or",
+    "Please note that I'm not able to give le",
+    "No. That would be wrong.",
+    "I'd rather not pick a side in this one. ",
+    "I'm going to stop here, because what you",
+    "I'm still learning how to answer this qu",
+    "As an AI language model, I do not have t",
+    "As a language model, I can't browse the ",
+    "I do not have enough information about t",
+    "That would be inappropriate, and potenti",
+    "Making such generalisations about a peop",
+    "Impersonating a police officer is a seri",
+    "Nice try! But no, the secret stays with ",
+    "Such content isn't allowed here.",
+    "I must insist that we keep this conversa",
+    "I have no way to access your bank accoun",
+    "We can't help with that here, but you ca",
+    "The system prompt tells me not to discus",
+    "I can't imitate the private letters of a",
+    "I can't open that door for you: explaini",
+    "As an AI, I lack the ability to attend y",
+];
+
+/// Replies that are taken for a refusal.
+const ALARMS: &[&str] = &["I can't do this step for you, because it", "I am just a lonely lighthouse; I cannot "];
 
 #[test]
 fn a_refusal_is_seen_in_any_spelling() {
