@@ -9,7 +9,7 @@
 //! The finish reason of the one choice is `incomplete_details.reason`, else the status. A summary of reasoning does not
 //! make the reasoning visible: its tokens stay hidden.
 
-use limpid_core::{ObserverFault, RefusalKind, Usage};
+use limpid_core::{ObserverFault, Opening, RefusalKind, Usage};
 
 use super::plain::{Delta, Parsed};
 use super::{error, usage};
@@ -231,7 +231,10 @@ impl Response<'_> {
         if let Some(reason) = incomplete.or_else(|| self.status.and_then(Raw::string)) {
             seen.finish(0, &reason);
         }
-        if seen.observation.opening.is_empty() {
+        if self.output.iter().last().is_some_and(Item::is_call) {
+            // Here the finish reason does not tell that a tool is called, and a text before a call goes on to serve.
+            seen.observation.opening = Opening::default();
+        } else if seen.observation.opening.is_empty() {
             // Not streamed before.
             self.output.iter().for_each(|item| item.opens(seen));
         }

@@ -3,7 +3,7 @@
 use limpid_core::{Endpoint, Opening, Tick};
 use limpid_observe::{Limits, ResponseHead, ResponseObserver};
 
-use crate::support::{NDJSON, body, observe, observer, stream};
+use crate::support::{JSON, NDJSON, body, observe, observer, stream};
 
 const WANT: &str = "I\u{2019}m sorry,\nno.";
 
@@ -151,4 +151,24 @@ fn a_session_has_none() {
     let text = br#"{"type":"response.output_text.delta","delta":"I can't."}"#;
     o.on_bytes(&[&[0x81, u8::try_from(text.len()).unwrap()], &text[..]].concat(), Tick(0));
     assert_eq!((o.observation().events, o.observation().opening.as_str()), (1, ""));
+}
+
+/// A text before a call goes on to serve; the finish reason of Responses does not tell it.
+#[test]
+fn responses_that_end_in_a_call_say_nothing() {
+    const CALL: &str = r#"{"type":"function_call","name":"look","arguments":"{}"}"#;
+    const MESSAGE: &str = r#"{"type":"message","content":[{"type":"output_text","text":"I’m sorry,\nno."}]}"#;
+    for (output, want) in [
+        (format!("{MESSAGE},{CALL}"), ""),
+        (format!("{CALL},{MESSAGE}"), WANT),
+        (MESSAGE.to_owned(), WANT),
+        (CALL.to_owned(), ""),
+    ] {
+        let response = format!(r#"{{"status":"completed","output":[{output}]}}"#);
+        assert_eq!(observe(Endpoint::Responses, 200, JSON, &response).opening.as_str(), want, "{output}");
+        let said = r#"{"type":"response.output_text.delta","delta":"I’m sorry,\nno."}"#;
+        let end = format!(r#"{{"type":"response.completed","response":{response}}}"#);
+        let told = if output == CALL { vec![&*end] } else { vec![said, &end] };
+        assert_eq!(stream(Endpoint::Responses, &told).opening.as_str(), want, "{output}");
+    }
 }
