@@ -225,6 +225,13 @@ pub struct InspectArgs {
     /// The request as JSON: method, path, headers (an object, or pairs), and body (JSON) or `body_text`.
     #[arg(long, value_name = "FILE")]
     pub request: Option<PathBuf>,
+    /// Take this settings file's patterns of refusals, own prices and discounts into account.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The upstream of that file which replied, with its provider, prices and discount; without it the only one, if
+    /// there is one.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub upstream: Option<String>,
     /// The response's body; `-`, or nothing, is standard input.
     #[arg(value_name = "FILE|-", default_value = "-")]
     pub body: PathBuf,

@@ -4,6 +4,9 @@
 //! at one moment, and every mark, gap and duration that would come of that is left out of the record, and so are the
 //! trace (unless the request carried one), the attempts, and what no `--request` tells. `id` and `started_at` are those
 //! of the inspection, whose date also chooses the prices; `bytes.response` is the body's real size.
+//!
+//! Without `--config` refusals and prices are judged as with no settings. With it the file's patterns, own prices and
+//! discounts hold too.
 
 use std::fmt;
 use std::io::Read;
@@ -24,10 +27,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cli::{InspectArgs, Output};
-use crate::settings::{Observe, Tokens};
+use crate::price_cmd;
+use crate::settings::{Env, Observe, Tokens};
+use crate::wiring;
 
-/// Inspects at `now`. Exit code 1 for a file that cannot be read or a `--request` that does not read.
-pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output {
+/// Inspects at `now`. Exit code 1 for a file that cannot be read, a `--request` that does not read, settings with faults
+/// and an unknown upstream.
+pub fn run(args: &InspectArgs, stdin: &mut dyn Read, env: Env, now: SystemTime) -> Output {
+    let judge = match Judge::new(args, env) {
+        Ok(judge) => judge,
+        Err(fault) => return fault,
+    };
     let request = match args.request.as_deref().map(Request::read).transpose() {
         Ok(request) => request.unwrap_or_default(),
         Err(fault) => return Output::fault(fault),
@@ -40,14 +50,38 @@ pub fn run(args: &InspectArgs, stdin: &mut dyn Read, now: SystemTime) -> Output 
     let status = args.status.or((!nothing_came).then_some(200));
     let (seen, reply) = status.map(|status| observe(args, status, &body)).unwrap_or_default();
     let mut exchange = unsettled(args, status, &request, seen, body.len() as u64, now);
+    exchange.upstream = judge.upstream;
     exchange.estimate(&Texts {
         request: request.kept(),
         reply: reply.as_ref().map_or(Err(TextGone::NotKept), KeptText::get),
     });
-    let record = Settler::embedded().record(exchange);
+    let record = judge.settler.record(exchange);
     match print(&record, &request) {
         Ok(text) => Output::done(text),
         Err(e) => Output::fault(format_args!("the record cannot be written: {e}")),
+    }
+}
+
+/// Who settles, and whose reply it is.
+struct Judge {
+    settler: Settler,
+    upstream: Option<Arc<UpstreamInfo>>,
+}
+
+impl Judge {
+    fn new(args: &InspectArgs, env: Env) -> Result<Judge, Output> {
+        let named = |name: &str, provider: &str| upstream_of(name, args.provider.as_deref().unwrap_or(provider));
+        let Some(path) = &args.config else {
+            let upstream = args.provider.as_deref().map(|provider| named("", provider));
+            return Ok(Judge { settler: Settler::embedded(), upstream });
+        };
+        let settings = price_cmd::load(path, env)?;
+        let of_file = price_cmd::upstream(&settings, path, args.upstream.as_deref(), args.provider.as_deref())?;
+        let upstream = of_file.map(|u| named(&u.name, &u.provider));
+        Ok(Judge {
+            settler: Settler::new(wiring::prices(&settings)).with_texts(settings.refusals.rules()),
+            upstream: upstream.or_else(|| args.provider.as_deref().map(|provider| named("", provider))),
+        })
     }
 }
 
@@ -112,7 +146,7 @@ fn unsettled(
         path: request.path.as_deref().unwrap_or_default().split('?').next().unwrap_or_default().into(),
         status,
         answered_by_limpid: false,
-        upstream: args.provider.as_deref().map(upstream_of),
+        upstream: None,
         trace_id: caller.trace.map_or(0, |t| t.trace_id),
         span_id: 0,
         caller,
@@ -133,9 +167,9 @@ fn unsettled(
     }
 }
 
-/// An upstream of which only the provider is known.
-fn upstream_of(provider: &str) -> Arc<UpstreamInfo> {
-    Arc::new(UpstreamInfo { name: "".into(), provider: provider.into(), region: None, address: "".into(), port: 0 })
+/// An upstream of which no more is known: by its name in the settings, or none, and its provider the prices are chosen.
+fn upstream_of(name: &str, provider: &str) -> Arc<UpstreamInfo> {
+    Arc::new(UpstreamInfo { name: name.into(), provider: provider.into(), region: None, address: "".into(), port: 0 })
 }
 
 /// The record, a member a line, without those that a recording cannot tell.

@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
             let colour = check::wants_colour(&env);
             check::run(&args, env, colour).print()
         }
-        Command::Inspect(args) => inspect_cmd::run(&args, &mut std::io::stdin(), SystemTime::now()).print(),
+        Command::Inspect(args) => inspect_cmd::run(&args, &mut std::io::stdin(), env, SystemTime::now()).print(),
         Command::Price(args) => price_cmd::run(&args, env, SystemTime::now()).print(),
         Command::Sim(args) => sim_cmd::run(&args).print(),
         Command::Serve(args) => serve::command(&args, env),

@@ -13,7 +13,7 @@ use limpid_settle::{Catalogue, Entry, Unpriced};
 use serde_json::{Value, json};
 
 use crate::cli::{Output, PriceArgs};
-use crate::settings::{Env, Flags, Settings, Sources};
+use crate::settings::{Env, Flags, Settings, Sources, Upstream};
 use crate::wiring;
 
 /// Where the prices come from, and for whom.
@@ -94,14 +94,7 @@ impl Desk {
             return Ok(Desk { settings: None, book, upstream: None, provider: args.provider.clone() });
         };
         let settings = load(path, env)?;
-        let upstream = match (&args.upstream, settings.upstreams.as_slice()) {
-            (Some(name), all) => Some(all.iter().find(|u| *u.name == **name).ok_or_else(|| {
-                let names: Vec<&str> = all.iter().map(|u| &*u.name).collect();
-                Output::fault(format_args!("no upstream {name:?} in {}; it has {}", path.display(), names.join(", ")))
-            })?),
-            (None, [only]) if args.provider.is_none() => Some(only),
-            _ => None,
-        };
+        let upstream = upstream(&settings, path, args.upstream.as_deref(), args.provider.as_deref())?;
         Ok(Desk {
             book: wiring::prices(&settings),
             upstream: upstream.map(|u| u.name.to_string()),
@@ -173,7 +166,25 @@ impl Desk {
     }
 }
 
-fn load(path: &Path, env: Env) -> Result<Settings, Output> {
+/// The upstream of this name; without one the only one, unless a provider was named instead.
+pub(crate) fn upstream<'a>(
+    settings: &'a Settings,
+    file: &Path,
+    name: Option<&str>,
+    provider: Option<&str>,
+) -> Result<Option<&'a Upstream>, Output> {
+    match (name, settings.upstreams.as_slice()) {
+        (Some(name), all) => all.iter().find(|u| *u.name == *name).map(Some).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|u| &*u.name).collect();
+            Output::fault(format_args!("no upstream {name:?} in {}; it has {}", file.display(), names.join(", ")))
+        }),
+        (None, [only]) if provider.is_none() => Ok(Some(only)),
+        _ => Ok(None),
+    }
+}
+
+/// The settings of a file.
+pub(crate) fn load(path: &Path, env: Env) -> Result<Settings, Output> {
     let loaded = Sources::gather(Some(path), env, Flags::default()).and_then(|sources| sources.load());
     let told = |faults| Output { stderr: format!("{faults}\n"), code: 1, ..Output::default() };
     loaded.map(|l| l.settings).map_err(told)

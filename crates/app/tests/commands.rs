@@ -20,7 +20,7 @@ fn run(args: &[&str], stdin: &[u8], env: &[(&str, &str)]) -> Output {
     let env: Env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     match command(args).unwrap() {
         Command::Check(args) => check::run(&args, env, false),
-        Command::Inspect(args) => inspect_cmd::run(&args, &mut { stdin }, at()),
+        Command::Inspect(args) => inspect_cmd::run(&args, &mut { stdin }, env, at()),
         Command::Price(args) => price_cmd::run(&args, env, at()),
         other => panic!("{other:?} does not end by itself"),
     }
@@ -334,6 +334,31 @@ fn inspect_takes_the_request_from_a_file() {
     let record = json(&run(&["inspect", "--endpoint", "chat", "--request", object.to_str().unwrap()], b"{}", &[]));
     assert_eq!((&record["user"], &record["bytes"]["request"]), (&"u".into(), &13.into()));
     assert_eq!(record["model"]["requested"], "m");
+}
+
+#[test]
+fn inspect_takes_the_settings_into_account() {
+    let settings = "[upstreams.gpu]\nurl = \"http://127.0.0.1:1\"\nprovider = \"vllm\"\nmodels = [\"llama*\"]\n\
+        [upstreams.openai]\nurl = \"https://api.openai.com\"\ndiscount = \"20%\"\n\
+        [prices.own]\nupstreams = [\"gpu\"]\ninput = 1\noutput = 1\n[refusals]\npatterns = [\"kitchen is closed\"]\n";
+    let config = file("inspect.toml", settings).display().to_string();
+    let body = r#"{"model":"gpt-4o-mini","choices":[{"index":0,"message":{"content":"Our kitchen is closed."},
+        "finish_reason":"stop"}],"usage":{"prompt_tokens":1000000,"completion_tokens":0}}"#;
+    let asked = |more: &[&str]| run(&[&["inspect", "--endpoint", "chat"], more].concat(), body.as_bytes(), &[]);
+    let told = |more: &[&str]| {
+        let record = json(&asked(more));
+        let text = |member: &Value| member.as_str().unwrap().to_owned();
+        let (verdict, usd) = (text(&record["refusal"]["verdict"]), text(&record["price"]["usd"]));
+        (verdict, usd, text(&record["price"]["source"]))
+    };
+    let expected = |verdict: &str, usd: &str, source: &str| (verdict.to_owned(), usd.to_owned(), source.to_owned());
+    assert_eq!(told(&["--provider", "openai"]), expected("none", "0.15", "catalogue"));
+    let of = |upstream: &str| told(&["--config", &config, "--upstream", upstream]);
+    assert_eq!(of("openai"), expected("suspected", "0.12", "catalogue"));
+    assert_eq!(of("gpu"), expected("suspected", "1", "configured"));
+    let wrong = asked(&["--config", &config, "--upstream", "gpus"]);
+    assert!(wrong.code == 1 && wrong.stderr.contains("it has gpu, openai"), "{}", wrong.stderr);
+    assert!(command(&["inspect", "--endpoint", "chat", "--upstream", "gpu"]).is_err(), "a name without a file");
 }
 
 #[test]

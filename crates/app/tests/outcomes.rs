@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use clap::Parser as _;
 use limpid_app::cli::{Cli, Command};
 use limpid_app::inspect_cmd;
+use limpid_app::settings::Env;
 use serde_json::Value;
 
 /// The record that `limpid inspect` prints.
@@ -16,7 +17,7 @@ fn inspect(args: &[&str], body: &str) -> Value {
     let cli = Cli::try_parse_from([&["limpid", "inspect"], args].concat()).unwrap();
     let Command::Inspect(args) = cli.chosen() else { panic!("{args:?}") };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_334_400);
-    let out = inspect_cmd::run(&args, &mut { body.as_bytes() }, now);
+    let out = inspect_cmd::run(&args, &mut { body.as_bytes() }, Env::new(), now);
     assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{body}");
     serde_json::from_str(&out.stdout).unwrap()
 }

@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use clap::Parser as _;
 use limpid_app::cli::{Cli, Command};
 use limpid_app::inspect_cmd;
+use limpid_app::settings::Env;
 use serde_json::{Value, json};
 
 /// The refusal that the record of this body tells.
 fn refusal(endpoint: &str, content_type: &str, body: &str) -> Value {
     let args = ["limpid", "inspect", "--endpoint", endpoint, "--content-type", content_type];
     let Command::Inspect(args) = Cli::try_parse_from(args).map(Cli::chosen).unwrap() else { panic!("not inspect") };
-    let output = inspect_cmd::run(&args, &mut body.as_bytes(), SystemTime::UNIX_EPOCH);
+    let output = inspect_cmd::run(&args, &mut body.as_bytes(), Env::new(), SystemTime::UNIX_EPOCH);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert!(!output.stdout.contains("Xyzzy"), "the record shows the reply: {}", output.stdout);
     serde_json::from_str::<Value>(&output.stdout).unwrap()["refusal"].clone()
