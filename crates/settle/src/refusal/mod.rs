@@ -1,7 +1,7 @@
 //! Whether the model, or a filter beside it, refused.
 //!
 //! Orthogonal to the outcome: most refusals are a 200. Two kinds of evidence are judged, the stronger first. The
-//! reply's [structure](structural) makes the verdict `certain`. How its [text](text) begins makes it `suspected`, with
+//! reply's [structure](structural) makes the verdict `certain`. How its [text] begins makes it `suspected`, with
 //! the source `text`; it is read for every reply, and dropped with the observation.
 
 mod english;
