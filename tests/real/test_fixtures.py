@@ -83,6 +83,8 @@ def ask(through, recording: dict) -> None:
 def differences(record: dict, expected: dict) -> list[str]:
     usage = {k: v for k, v in expected.get("usage", {}).items() if v is not None}
     told = record.get("usage", {})
+    if "reported" in (told.get("input_source"), told.get("output_source")):  # the other half is limpid's estimate
+        told = {**told, "source": "reported"}
     claims = [
         ("category", record["outcome"]["category"], expected["outcome"]["category"]),
         ("stream", record["stream"], expected["streamed"]),
