@@ -14,33 +14,34 @@ pub struct GapHistogram {
 }
 
 impl GapHistogram {
-    /// Upper bounds in seconds, inclusive; one more bucket takes what is longer. The convention's advice for time per
-    /// output token, with finer steps below 10 ms and extended to 60 s, because streams are both faster and slower.
+    /// Upper bounds in seconds, inclusive; one more bucket takes what is longer. The convention's powers of two for time
+    /// per output chunk, 10 ms to 82 s, continued down to 1.25 ms and up to 600 s, because streams are both faster and
+    /// slower.
     pub const BOUNDS: [f64; 20] = [
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0,
-        60.0,
+        0.001_25, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
+        81.92, 163.84, 327.68, 600.0,
     ];
     const BOUNDS_NS: [u64; 20] = [
-        1_000_000,
+        1_250_000,
         2_500_000,
         5_000_000,
         10_000_000,
-        25_000_000,
-        50_000_000,
-        75_000_000,
-        100_000_000,
-        150_000_000,
-        200_000_000,
-        300_000_000,
-        400_000_000,
-        500_000_000,
-        750_000_000,
-        1_000_000_000,
-        2_500_000_000,
-        5_000_000_000,
-        10_000_000_000,
-        30_000_000_000,
-        60_000_000_000,
+        20_000_000,
+        40_000_000,
+        80_000_000,
+        160_000_000,
+        320_000_000,
+        640_000_000,
+        1_280_000_000,
+        2_560_000_000,
+        5_120_000_000,
+        10_240_000_000,
+        20_480_000_000,
+        40_960_000_000,
+        81_920_000_000,
+        163_840_000_000,
+        327_680_000_000,
+        600_000_000_000,
     ];
 
     /// Counts one gap.

@@ -6,8 +6,9 @@
 //! rules are written to them. The Prometheus spelling follows OpenTelemetry's rules for it: dots
 //! become underscores, `s` becomes the suffix `_seconds`, units in braces add nothing, counters end in `_total`.
 //!
-//! The advised buckets end where long prompts and reasoning models begin (82 s, or 10 s for the first token), so they
-//! are continued to 600 s.
+//! A GenAI histogram of times has the bounds that its convention advises, none left out and none put between. They end
+//! where long prompts and reasoning models begin (82 s, 10 s for the first token, 2.5 s per token), so they are continued
+//! to 600 s; those between tokens and chunks are continued below 10 ms too, where fast streams are.
 
 use limpid_core::GapHistogram;
 
@@ -20,10 +21,10 @@ pub(crate) use label::{ENDPOINT, LABEL, LabelName, MAX_LABELS, Shape, WHAT, WHY}
 /// The instrumentation scope of spans and instruments.
 pub(crate) const SCOPE: &str = "limpid";
 
-/// Durations of whole calls: the convention's powers of two, continued.
+/// Durations of whole calls, and times to the first chunk: the convention's powers of two, continued.
 const DURATION: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 600.0];
-/// Times to a first something: the convention's bounds for the first token, continued.
+/// Times to the first token, and to limpid's own firsts: the convention's bounds for the first token, continued.
 const FIRST: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
     160.0, 320.0, 600.0,
@@ -33,8 +34,13 @@ const FINE: &[f64] = &[
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
 ];
-/// Times between tokens. The gaps of a stream arrive already counted into these.
+/// Times between chunks. The gaps of a stream arrive already counted into these.
 const GAPS: &[f64] = &GapHistogram::BOUNDS;
+/// Times per token, and stalls: the convention's bounds for the time per output token, continued at both ends.
+const PER_TOKEN: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 120.0, 300.0, 600.0,
+];
 /// Token counts: powers of four, as the convention advises.
 const TOKENS: &[f64] = &[
     1.0,
@@ -104,7 +110,7 @@ pub(crate) struct Definition {
 impl Definition {
     /// Whether it exists in the newer text of the conventions alone; see [`Semconv`](crate::Semconv).
     pub(crate) fn is_latest_only(&self) -> bool {
-        self.name.starts_with("gen_ai.client.inference.")
+        ["gen_ai.client.inference.", "gen_ai.client.embeddings."].iter().any(|of| self.name.starts_with(of))
     }
 }
 
@@ -128,7 +134,7 @@ macro_rules! metrics {
 metrics! {
     OperationDuration = "gen_ai.client.operation.duration", Kind::Histogram(DURATION), Seconds, Error,
         "Time from the request's arrival to the end of the response";
-    TimeToFirstChunk = "gen_ai.client.operation.time_to_first_chunk", Kind::Histogram(FIRST), Seconds, Base,
+    TimeToFirstChunk = "gen_ai.client.operation.time_to_first_chunk", Kind::Histogram(DURATION), Seconds, Base,
         "Time from the request's arrival to the first event of the stream, of any kind";
     TimePerOutputChunk = "gen_ai.client.operation.time_per_output_chunk", Kind::Histogram(GAPS), Seconds, Base,
         "Time between consecutive events with generated output";
@@ -138,7 +144,7 @@ metrics! {
         "Time from the request's arrival to the end of the response, of requests that went upstream";
     ServerTimeToFirstToken = "gen_ai.server.time_to_first_token", Kind::Histogram(FIRST), Seconds, Band,
         "Time from the request's arrival to the first generated output of a successful stream";
-    ServerTimePerOutputToken = "gen_ai.server.time_per_output_token", Kind::Histogram(GAPS), Seconds, Base,
+    ServerTimePerOutputToken = "gen_ai.server.time_per_output_token", Kind::Histogram(PER_TOKEN), Seconds, Base,
         "Time per output token after the first of a successful stream";
     Requests = "limpid.requests", Kind::Counter, Requests, Request,
         "Finished exchanges";
@@ -154,7 +160,7 @@ metrics! {
         "Time from the request's arrival to the first byte of the response's body";
     TimeToFirstContent = "limpid.time_to_first_content", Kind::Histogram(FIRST), Seconds, Base,
         "Time from the request's arrival to the first visible text of a stream";
-    Stall = "limpid.stall", Kind::Histogram(GAPS), Seconds, Base,
+    Stall = "limpid.stall", Kind::Histogram(PER_TOKEN), Seconds, Base,
         "The longest gap between events with generated output of one stream";
     ReaderLag = "limpid.reader_lag", Kind::Histogram(FINE), Seconds, Base,
         "Time for which the response waited for a slow client";
@@ -169,10 +175,14 @@ metrics! {
     UsageAsked = "limpid.usage.asked", Kind::Counter, Requests, Why,
         "Streams that were to be asked for their usage, by what became of it";
 
-    // Only with `telemetry.semconv = "latest"`, in the place of the first four for calls that are inference.
+    // Only with `telemetry.semconv = "latest"`, in the place of the first four.
+    EmbeddingsDuration = "gen_ai.client.embeddings.duration", Kind::Histogram(DURATION), Seconds, Error,
+        "Time from the request's arrival to the end of the response";
+    EmbeddingsInputTokens = "gen_ai.client.embeddings.operation.input_tokens", Kind::Histogram(TOKENS), Tokens, Base,
+        "Input tokens of one call as the backend counted them; estimates are left out";
     InferenceDuration = "gen_ai.client.inference.duration", Kind::Histogram(DURATION), Seconds, Error,
         "Time from the request's arrival to the end of the response";
-    InferenceTimeToFirstChunk = "gen_ai.client.inference.time_to_first_chunk", Kind::Histogram(FIRST), Seconds, Base,
+    InferenceTimeToFirstChunk = "gen_ai.client.inference.time_to_first_chunk", Kind::Histogram(DURATION), Seconds, Base,
         "Time from the request's arrival to the first event of the stream, of any kind";
     InferenceTimePerOutputChunk = "gen_ai.client.inference.time_per_output_chunk", Kind::Histogram(GAPS), Seconds, Base,
         "Time between consecutive events with generated output";

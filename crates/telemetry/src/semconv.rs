@@ -2,7 +2,7 @@
 //!
 //! There are two, and both are in development. The conventions left `open-telemetry/semantic-conventions` after v1.41.1,
 //! the last release with their full text, for `open-telemetry/semantic-conventions-genai`, which has renamed some of
-//! them and had no release by 2026-11; commit 024a4f944a12 is what [`Semconv::Latest`] follows. What only the newer text
+//! them and had no release by 2026-11; commit 88eccb155ca7 is what [`Semconv::Latest`] follows. What only the newer text
 //! has, under a name that the older one does not use, is put out by both.
 
 use limpid_core::Endpoint;
@@ -32,19 +32,27 @@ impl Semconv {
         if scope.schema_url() == Some(Semconv::Latest.schema_url()) { Semconv::Latest } else { Semconv::V1_41 }
     }
 
-    /// Whether the client metrics of such a call have their new names. The newer text renames those of inference alone:
-    /// embeddings, reranking and the like keep the old ones.
-    pub(crate) const fn renames(self, endpoint: Endpoint) -> bool {
-        let inference = matches!(
-            endpoint,
-            Endpoint::Chat
-                | Endpoint::Completions
-                | Endpoint::Responses
-                | Endpoint::Messages
-                | Endpoint::Generate
-                | Endpoint::GenerateContent
-                | Endpoint::Realtime
-        );
-        matches!(self, Semconv::Latest) && inference
+    /// Which client metrics such a call has. Files, models and the like have none; they are not asked for.
+    pub(crate) const fn client_metrics(self, endpoint: Endpoint) -> ClientMetrics {
+        match (self, endpoint) {
+            (Semconv::V1_41, _) => ClientMetrics::Operation,
+            (Semconv::Latest, Endpoint::Embeddings) => ClientMetrics::Embeddings,
+            // They judge what is there and generate nothing.
+            (Semconv::Latest, Endpoint::Rerank | Endpoint::Moderations) => ClientMetrics::DurationOnly,
+            (Semconv::Latest, _) => ClientMetrics::Inference,
+        }
     }
+}
+
+/// The names that the client metrics of a call have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientMetrics {
+    /// Those of v1.41.1, `gen_ai.client.operation.*` and `gen_ai.client.token.usage`.
+    Operation,
+    /// The newer text's of calls that generate something, `gen_ai.client.inference.*`.
+    Inference,
+    /// The newer text's of embeddings, `gen_ai.client.embeddings.*`.
+    Embeddings,
+    /// The newer text has but `gen_ai.client.operation.duration` for the rest.
+    DurationOnly,
 }

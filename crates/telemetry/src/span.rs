@@ -195,6 +195,7 @@ fn finish_reasons(a: &mut Attributes, r: &ExchangeRecord) {
 }
 
 fn usage(a: &mut Attributes, r: &ExchangeRecord) {
+    a.put(attr::USAGE_ASKED, r.request.usage_asked.map(limpid_core::UsageAsked::as_str));
     let Some(usage) = &r.usage else { return };
     a.count(attr::INPUT_TOKENS, usage.input_tokens);
     a.count(attr::OUTPUT_TOKENS, usage.output_tokens);
@@ -277,6 +278,8 @@ fn measured(a: &mut Attributes, r: &ExchangeRecord) {
         a.fixed(attr::PRICE_SOURCE, price.source.as_str());
         a.put(attr::PRICE_ESTIMATED, price.estimated.then_some(true));
         a.text(attr::PRICE_MATCHED, price.matched.as_deref());
+        a.text(attr::PRICE_TABLE, price.table.as_deref());
+        a.put(attr::PRICE_DISCOUNT, price.discount.map(|d| d.to_string()));
     }
     a.put(attr::UNPRICED, r.unpriced);
     a.put(attr::UNESTIMATED, r.unestimated);

@@ -1,6 +1,7 @@
 //! One fully known record through the metrics and the log, and what must not happen when names run wild.
 
 mod conventions;
+mod scrape;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
@@ -353,72 +354,4 @@ fn a_log_file_is_added_to_and_one_that_cannot_be_opened_is_an_error() {
     assert_eq!(written.lines().count(), 2);
     assert_eq!(counts.sent().find(|(what, _)| *what == "log_lines"), Some(("log_lines", 2)));
     assert!(open(path.join("below")).is_err());
-}
-
-/// Many series, as a busy gateway has them: at least `series` lines of text.
-fn many_series(series: usize) -> (Arc<Metrics>, MetricsConsumer) {
-    let config = MetricsConfig { max_label_sets: 1_000_000, max_models: 100_000, ..MetricsConfig::default() };
-    let (metrics, mut consumer) = Metrics::new(&config, LiveCounts::default());
-    for n in 0.. {
-        let mut r = record();
-        r.model.requested = Some(format!("model-{n}").into());
-        consumer.consume(&Arc::new(r));
-        if n % 8 == 0 && metrics.render(Format::Text).lines().filter(|l| !l.starts_with('#')).count() >= series {
-            break;
-        }
-    }
-    (metrics, consumer)
-}
-
-/// Rendering holds no lock for its whole length: each exchange adds one to a metric that is written first and to one that
-/// is written last, so a scrape in which the last is ahead was written while the hand-over thread recorded.
-#[test]
-fn a_scrape_does_not_hold_up_the_recording() {
-    let (metrics, mut consumer) = many_series(2_000);
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let recording = std::thread::spawn(move || {
-        let mut one = record();
-        one.model.requested = Some("recorded".into());
-        let one = Arc::new(one);
-        while !told.load(Ordering::Relaxed) {
-            consumer.consume(&one);
-        }
-    });
-    let ahead = || {
-        let text = metrics.render(Format::Text);
-        let of = |name: &str| {
-            let mut lines = text.lines().filter(|l| l.starts_with(name) && l.contains("\"recorded\""));
-            lines.next().map(|l| l.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
-        };
-        let first = of("gen_ai_client_operation_duration_seconds_count{")?;
-        of("limpid_usage_asked_total{").map(|last| last.saturating_sub(first))
-    };
-    // Two exchanges at least: one may have been half recorded. The machine may be busy, so there are many scrapes.
-    let seen = (0..500).any(|_| ahead().is_some_and(|n| n >= 2));
-    stop.store(true, Ordering::Relaxed);
-    recording.join().unwrap();
-    assert!(seen, "nothing was recorded while a scrape was written");
-}
-
-/// `cargo test --release -p limpid-telemetry ten_thousand_series -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement: run it alone, in release"]
-#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
-fn ten_thousand_series_are_written_in_under_50_ms() {
-    let (metrics, _consumer) = many_series(10_000);
-    for format in [Format::Text, Format::OpenMetrics] {
-        let mut took: Vec<_> = (0..20)
-            .map(|_| {
-                let begun = std::time::Instant::now();
-                let text = metrics.render(format);
-                (begun.elapsed(), text.lines().filter(|l| !l.starts_with('#')).count(), text.len())
-            })
-            .collect();
-        took.sort_unstable();
-        let (median, lines, bytes) = took[took.len() / 2];
-        let slowest = took[took.len() - 1].0;
-        println!("{format:?}: {lines} samples, {bytes} bytes, median {median:?}, slowest {slowest:?}");
-        assert!(median.as_millis() < 50, "{format:?} took {median:?}");
-    }
 }

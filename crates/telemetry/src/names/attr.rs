@@ -179,10 +179,13 @@ attributes! {
     OUTPUT_SPEED = "limpid.output_tokens_per_s" Double, Own, "";
     USAGE_SOURCE = "limpid.usage.source" Text, Own, "`reported`, `exact` or `estimated`: what the usage attributes are worth";
     USAGE_METHOD = "limpid.usage.method" Text, Own, "how an estimate was made";
+    USAGE_ASKED = "limpid.usage.asked" Text, Own, "what became of asking for the stream's usage";
     PRICE_USD = "limpid.price.usd" Double, Own, "";
     PRICE_SOURCE = "limpid.price.source" Text, Own, "";
     PRICE_ESTIMATED = "limpid.price.estimated" Bool, Own, "true, or absent";
-    PRICE_MATCHED = "limpid.price.matched" Text, Own, "";
+    PRICE_MATCHED = "limpid.price.matched" Text, Own, "the entry that matched";
+    PRICE_TABLE = "limpid.price.table" Text, Own, "the price table's date";
+    PRICE_DISCOUNT = "limpid.price.discount" Text, Own, "what the settings take off the table's prices: `20%`";
     UNPRICED = "limpid.unpriced" Text, Own, "why there is no price";
     UNESTIMATED = "limpid.unestimated" Text, Own, "why there is no estimate";
 }

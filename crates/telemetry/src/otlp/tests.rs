@@ -4,7 +4,7 @@ mod collectors;
 
 use std::collections::BTreeMap;
 
-use limpid_core::{Category, Ending, ExchangeRecord, ModelNames, Outcome, Refusal};
+use limpid_core::{Category, Discount, Ending, ExchangeRecord, ModelNames, Outcome, Refusal};
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
@@ -73,8 +73,10 @@ limpid.outcome.category = \"ok\"
 limpid.outcome.ending = \"end\"
 limpid.outcome.reason = \"stop\"
 limpid.output_tokens_per_s = F64(110.0)
+limpid.price.discount = \"20%\"
 limpid.price.matched = \"openai/m\"
 limpid.price.source = \"catalogue\"
+limpid.price.table = \"2026-11-20\"
 limpid.price.usd = F64(0.75)
 limpid.priority = \"low\"
 limpid.project = \"search\"
@@ -93,6 +95,7 @@ limpid.ttft = F64(0.1)
 limpid.unestimated = \"too_large\"
 limpid.unpriced = \"unknown_model\"
 limpid.upstream = \"oa\"
+limpid.usage.asked = \"asked\"
 limpid.usage.source = \"reported\"
 limpid.user = \"u\"
 openai.api.type = \"chat_completions\"
@@ -104,7 +107,9 @@ server.port = I64(443)";
 
 #[test]
 fn a_span_has_every_attribute_that_the_record_knows() {
-    let got: Vec<_> = attributes(&record()).iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
+    let mut r = record();
+    r.price.as_mut().unwrap().discount = Discount::parse("20%");
+    let got: Vec<_> = attributes(&r).iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
     let want: Vec<_> = ATTRIBUTES.lines().collect();
     let got: Vec<_> = got
         .iter()

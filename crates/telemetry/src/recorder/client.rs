@@ -2,33 +2,52 @@
 //!
 //! The newer text parts tokens in two: counters, by modality, and histograms of one call, without. What the backend does
 //! not tell apart has the modality `unknown`. It also wants a 0 counted where a reply told no usage; limpid counts nothing
-//! there, for what is not known is absent.
+//! there, for what is not known is absent. Embeddings have a duration and a histogram of their own, and calls that
+//! generate nothing a duration alone.
 
 use limpid_core::{Endpoint, ExchangeRecord, Source};
 
 use super::{Backend, Names, Recorder, Value, trace};
 use crate::labels::LabelSet;
 use crate::names::{Metric, Shape};
-
-/// Duration, time to the first chunk, time per further chunk.
-const OPERATION: [Metric; 3] = [Metric::OperationDuration, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk];
-const INFERENCE: [Metric; 3] =
-    [Metric::InferenceDuration, Metric::InferenceTimeToFirstChunk, Metric::InferenceTimePerOutputChunk];
+use crate::semconv::ClientMetrics;
 
 impl<B: Backend> Recorder<B> {
     pub(super) fn client(&mut self, r: &ExchangeRecord, names: &Names) {
-        let renamed = self.semconv.renames(r.endpoint);
-        let [duration, first_chunk, per_chunk] = if renamed { INFERENCE } else { OPERATION };
-        let t = &r.timeline;
+        let which = self.semconv.client_metrics(r.endpoint);
+        let duration = match which {
+            ClientMetrics::Operation | ClientMetrics::DurationOnly => Metric::OperationDuration,
+            ClientMetrics::Inference => Metric::InferenceDuration,
+            ClientMetrics::Embeddings => Metric::EmbeddingsDuration,
+        };
         let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
-        ends.time(duration, Some(t.total()));
-
-        let mut chunks = self.series(LabelSet::new(Shape::Base, names.base, &[])).traced(trace(r));
-        chunks.time(first_chunk, t.first_event().filter(|_| r.stream));
-        for (count, mean) in t.gaps.buckets() {
-            chunks.add_times(per_chunk, mean.into(), count);
+        ends.time(duration, Some(r.timeline.total()));
+        match which {
+            ClientMetrics::Operation => {
+                self.chunks(r, names, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk);
+                self.token_usage(r, names);
+            }
+            ClientMetrics::Inference => {
+                self.chunks(r, names, Metric::InferenceTimeToFirstChunk, Metric::InferenceTimePerOutputChunk);
+                self.inference_tokens(r, names);
+            }
+            ClientMetrics::Embeddings => {
+                let [input, _] = counted(r);
+                let mut call = self.series(LabelSet::new(Shape::Base, names.base, &[]));
+                call.add(Metric::EmbeddingsInputTokens, input.map(Value::Whole));
+            }
+            ClientMetrics::DurationOnly => {}
         }
-        if renamed { self.inference_tokens(r, names) } else { self.token_usage(r, names) }
+    }
+
+    /// The time to the first event, and each gap after it.
+    fn chunks(&mut self, r: &ExchangeRecord, names: &Names, first: Metric, further: Metric) {
+        let t = &r.timeline;
+        let mut chunks = self.series(LabelSet::new(Shape::Base, names.base, &[])).traced(trace(r));
+        chunks.time(first, t.first_event().filter(|_| r.stream));
+        for (count, mean) in t.gaps.buckets() {
+            chunks.add_times(further, mean.into(), count);
+        }
     }
 
     /// v1.41.1: one histogram for both kinds.
