@@ -8,7 +8,8 @@ use limpid_core::{Clock, Discount, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
-    EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
+    CaptureConfig, EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, TraceConfig,
+    UpstreamConfig, UpstreamKey,
 };
 use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
@@ -48,6 +49,7 @@ pub(crate) fn proxy(
         trace: trace(settings),
         settler: Settler::new(prices(settings)).with_texts(settings.refusals.rules()),
         estimates: estimates(settings),
+        capture: capture(settings),
         sink,
         clock,
     })
@@ -117,6 +119,22 @@ fn estimates(settings: &Settings) -> Option<EstimateConfig> {
         text_bytes: t.max_text_bytes,
         budget_bytes: t.text_budget_bytes,
         queue: 1024,
+    })
+}
+
+/// What is captured of prompts and replies; `None` where nothing is, or no span could carry it.
+fn capture(settings: &Settings) -> Option<CaptureConfig> {
+    let c = &settings.capture;
+    let of = |u: &Upstream| Some((Arc::clone(&u.name), u.captured(c.sample)?.ratio()));
+    let upstreams: Vec<_> = settings.upstreams.iter().filter_map(of).collect();
+    if upstreams.is_empty() || settings.telemetry.traces.is_none() {
+        return None;
+    }
+    Some(CaptureConfig {
+        upstreams,
+        rules: c.rules(&settings.redactions)?,
+        text_bytes: c.max_text_bytes,
+        budget_bytes: c.text_budget_bytes,
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod caller;
 mod clock;
+mod content;
 mod endpoint;
 mod failure;
 mod gaps;
@@ -23,6 +24,7 @@ mod price;
 mod rate_limit;
 mod record;
 mod record_json;
+mod spoken;
 #[cfg(test)]
 mod testing;
 mod timeline;
@@ -30,6 +32,7 @@ mod usage;
 
 pub use caller::{Caller, ModelNames, OutputType, RequestFacts, TraceParent, in_share};
 pub use clock::{Clock, Tick};
+pub use content::{Content, ContentSlot};
 pub use endpoint::Endpoint;
 pub use failure::RelayFailure;
 pub use gaps::GapHistogram;
@@ -43,5 +46,6 @@ pub use outcome::{Category, Ending, Fault, Outcome, Refusal, RefusalKind, Retrya
 pub use price::{Price, PricePart, PriceSource};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use record::{ByteCounts, ExchangeId, ExchangeRecord, UpstreamInfo};
+pub use spoken::Spoken;
 pub use timeline::{Timeline, Unsent};
 pub use usage::{InputTokensBand, Source, Usage, UsageAsked};

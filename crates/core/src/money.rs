@@ -89,6 +89,11 @@ impl Discount {
         (pico % millionth == 0 && share <= Self::WHOLE).then_some(Discount(share))
     }
 
+    /// As a number from 0 to 1.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::WHOLE)
+    }
+
     /// The price less the discount, rounded half up to a whole pico-dollar.
     #[must_use]
     pub fn off(self, price: PicoUsd) -> PicoUsd {

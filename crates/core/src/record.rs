@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Caller, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, OwnLabel, Price, RateLimits,
-    Refusal, RequestFacts, Timeline, Usage,
+    Caller, ContentSlot, Endpoint, FinishReason, InputTokensBand, ModelNames, ObserverFault, Outcome, OwnLabel, Price,
+    RateLimits, Refusal, RequestFacts, Timeline, Usage,
 };
 
 /// A ULID: 26 characters that sort by the time of arrival.
@@ -106,6 +106,8 @@ pub struct ExchangeRecord {
     pub bytes: ByteCounts,
     /// Why the observer stopped looking, if it did.
     pub observer_fault: Option<ObserverFault>,
+    /// What was captured of prompt and reply, for the spans alone: no other surface reads it. Empty unless asked for.
+    pub content: ContentSlot,
 }
 
 impl ExchangeRecord {

@@ -44,5 +44,6 @@ pub(crate) fn record() -> ExchangeRecord {
         attempts: 0,
         bytes: ByteCounts::default(),
         observer_fault: None,
+        content: crate::ContentSlot::default(),
     }
 }

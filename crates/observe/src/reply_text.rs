@@ -1,10 +1,12 @@
-//! What a reply's model wrote, kept so that its tokens can be counted should nobody tell them.
+//! What a reply's model wrote, kept so that its tokens can be counted should nobody tell them, and, where the operator
+//! asked for its content, so that it can be redacted and shown.
 //!
-//! The pieces are the insides of JSON strings as they came, escapes and all: undoing these is left to whoever counts,
-//! off the relay's path. Pieces that do not follow one another (another choice, reasoning after text, arguments after a
-//! name) are parted by a zero byte, which no JSON has. The buffer doubles; a plain delta is copied and allocates nothing.
+//! The pieces are the insides of JSON strings as they came, escapes and all: undoing these is left to whoever reads them,
+//! off the relay's path. For counting, pieces that do not follow one another (another choice, reasoning after text,
+//! arguments after a name) are parted by a zero byte, which no JSON has; for the content, by a mark that says what comes
+//! ([`Spoken`]). The buffer doubles; a plain delta is copied and allocates nothing.
 
-use limpid_core::{KeptText, TextGone};
+use limpid_core::{KeptText, Spoken, TextGone};
 
 use crate::json::{Leaf, Raw};
 
@@ -20,18 +22,31 @@ pub(crate) enum Piece {
     Arguments,
 }
 
-/// See the module.
-#[derive(Debug)]
+impl Piece {
+    const fn spoken(self) -> Spoken {
+        match self {
+            Piece::Text => Spoken::Text,
+            Piece::Refusal => Spoken::Refusal,
+            Piece::Reasoning => Spoken::Reasoning,
+            Piece::Name => Spoken::Name,
+            Piece::Arguments => Spoken::Arguments,
+        }
+    }
+}
+
+/// See the module. At least one of the two texts is there.
+#[derive(Debug, Default)]
 pub(crate) struct ReplyText {
-    text: KeptText,
+    /// For counting.
+    pub(crate) text: Option<KeptText>,
+    /// For the content.
+    pub(crate) content: Option<KeptText>,
     last: Option<(u32, Piece)>,
+    /// What came last was no text.
+    other: bool,
 }
 
 impl ReplyText {
-    pub(crate) fn new(text: KeptText) -> ReplyText {
-        ReplyText { text, last: None }
-    }
-
     /// Adds a string, or an object where some servers have one, of the choice with this index.
     pub(crate) fn add(&mut self, choice: u32, piece: Piece, leaf: Leaf<'_>) {
         let Some(raw) = leaf.map(Raw::text).filter(|text| text.starts_with(['"', '{'])) else { return };
@@ -39,24 +54,42 @@ impl ReplyText {
         if inside.is_empty() {
             return;
         }
+        let last = self.last.replace((choice, piece));
         // Two names never are one.
-        if self.last.replace((choice, piece)).is_some_and(|last| last != (choice, piece) || piece == Piece::Name) {
-            self.text.push(&[0]);
+        let follows = last == Some((choice, piece)) && piece != Piece::Name;
+        if let Some(text) = &mut self.text {
+            if last.is_some() && !follows {
+                text.push(&[0]);
+            }
+            text.push(inside.as_bytes());
         }
-        self.text.push(inside.as_bytes());
+        if let Some(content) = &mut self.content {
+            if !follows {
+                self.other = false;
+                content.push(&piece.spoken().mark(choice));
+            }
+            content.push(inside.as_bytes());
+        }
     }
 
-    /// What was written is not all text, or needs no counting.
-    pub(crate) fn give_up(&mut self, why: TextGone) {
-        self.text.give_up(why);
+    /// What was written is not all text: it cannot be counted, and the content says so in its place.
+    pub(crate) fn more_than_text(&mut self) {
+        if let Some(text) = &mut self.text {
+            text.give_up(TextGone::NotText);
+        }
+        let choice = self.last.take().map_or(0, |(choice, _)| choice);
+        if let Some(content) = self.content.as_mut().filter(|_| !std::mem::replace(&mut self.other, true)) {
+            content.push(&Spoken::Other.mark(choice));
+        }
     }
 
-    /// Whether it is still there.
+    /// Nothing is left to count; `None` if nothing else is wanted either.
+    pub(crate) fn counted(self) -> Option<ReplyText> {
+        self.content.is_some().then_some(ReplyText { text: None, ..self })
+    }
+
+    /// Whether the text for counting is still there.
     pub(crate) fn is_kept(&self) -> bool {
-        self.text.get().is_ok()
-    }
-
-    pub(crate) fn into_text(self) -> KeptText {
-        self.text
+        self.text.as_ref().is_some_and(|text| text.get().is_ok())
     }
 }

@@ -139,7 +139,12 @@ impl ResponseObserver {
 
     /// Keeps what is generated in `text`, for [`ResponseObserver::take_text`].
     pub fn keep_text(&mut self, text: KeptText) {
-        self.eye.seen.reply = Some(ReplyText::new(text));
+        self.eye.seen.reply.get_or_insert_with(ReplyText::default).text = Some(text);
+    }
+
+    /// Keeps what is generated in `text` with what each piece of it is, for [`ResponseObserver::take_content`].
+    pub fn keep_content(&mut self, text: KeptText) {
+        self.eye.seen.reply.get_or_insert_with(ReplyText::default).content = Some(text);
     }
 
     /// Whether what is generated is kept: not once the reply told all its token counts, or after a fault.
@@ -150,7 +155,13 @@ impl ResponseObserver {
     /// What was generated, if it is still kept or was given up for a reason: the insides of JSON strings, parted by zero
     /// bytes where they do not follow one another.
     pub fn take_text(&mut self) -> Option<KeptText> {
-        self.eye.seen.reply.take().map(ReplyText::into_text)
+        self.eye.seen.reply.as_mut()?.text.take()
+    }
+
+    /// What was generated, as [`Spoken`](limpid_core::Spoken) reads it: whether or not the reply told its token counts, but
+    /// not after a fault.
+    pub fn take_content(&mut self) -> Option<KeptText> {
+        self.eye.seen.reply.as_mut()?.content.take()
     }
 
     /// Bytes of the body as they pass, content coding kept, read at `at`.

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use limpid_core::{
-    FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, TextGone, Tick, Usage,
-};
+use limpid_core::{FinishReason, Observation, PicoUsd, RefusalKind, RefusalSignal, ReportedError, Source, Tick, Usage};
 
 use crate::json::Leaf;
 use crate::opening;
@@ -131,7 +129,7 @@ impl Seen {
     /// Something was generated that is no text.
     pub(crate) fn generated_more_than_text(&mut self) {
         if let Some(reply) = &mut self.reply {
-            reply.give_up(TextGone::NotText);
+            reply.more_than_text();
         }
     }
 
@@ -202,9 +200,8 @@ impl Seen {
     pub(crate) fn usage(&mut self, usage: Usage) {
         let known = self.observation.usage.as_ref().map(|u| u.source);
         if usage.source == Source::Reported || known != Some(Source::Reported) {
-            // Nothing is left to count.
             if usage.input_tokens.is_some() && usage.output_tokens.is_some() {
-                self.reply = None;
+                self.reply = self.reply.take().and_then(ReplyText::counted);
             }
             self.observation.usage = Some(usage);
         }

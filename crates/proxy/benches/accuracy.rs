@@ -149,6 +149,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
         trace: limpid_proxy::TraceConfig::default(),
         settler: Settler::embedded(),
         estimates: None,
+        capture: None,
         sink,
         clock,
     })

@@ -17,9 +17,9 @@ use limpid_core::{
 };
 use limpid_observe::{ResponseHead, ResponseObserver, rate_limits};
 use limpid_settle::Unsettled;
-use limpid_settle::tokens::Unestimated;
 
-use crate::estimator::Job;
+use crate::capture::{Capture, Captured};
+use crate::estimator::{Estimator, Job};
 use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
 use crate::trace_context::OwnSpan;
@@ -71,6 +71,8 @@ struct Open {
     observer_panicked: bool,
     /// The request's text may be needed for an estimate.
     keeps_request: bool,
+    /// Its content is wanted, as far as is known.
+    captured: bool,
     response_bytes: u64,
 }
 
@@ -80,9 +82,17 @@ impl Exchange {
         let arrived = shared.clock.now();
         shared.sink.started(arrival.endpoint);
         tap.keep(shared.estimator.as_ref().and_then(|e| e.text(arrival.endpoint)));
+        let id = shared.ids.exchange(shared.clock.wall(arrived));
+        let trace_id = arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id);
+        let has_span = || arrival.caller.trace.map_or_else(|| shared.trace.samples(trace_id), |t| t.sampled);
+        let capture = shared.capture.as_ref().filter(|c| c.may_take(id, &arrival, has_span));
+        if let Some(capture) = capture {
+            tap.keep_content(capture.request_text());
+        }
         Exchange(Some(Box::new(Open {
-            id: shared.ids.exchange(shared.clock.wall(arrived)),
-            trace_id: arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id),
+            captured: capture.is_some(),
+            id,
+            trace_id,
             span_id: shared.ids.span(),
             timeline: Timeline { arrived, ..Timeline::default() },
             shared,
@@ -106,6 +116,11 @@ impl Exchange {
     pub(crate) fn routed(&mut self, upstream: &Arc<UpstreamInfo>) {
         if let Some(open) = &mut self.0 {
             open.upstream = Some(Arc::clone(upstream));
+            let takes = |c: &Capture| c.takes(open.id, &upstream.name);
+            if open.captured && !open.shared.capture.as_ref().is_some_and(takes) {
+                open.captured = false;
+                drop(open.tap.take_content());
+            }
         }
     }
 
@@ -149,7 +164,12 @@ impl Exchange {
             open.rate_limits = rate_limits(status, pairs, || open.shared.clock.wall(now));
             let head = ResponseHead { endpoint: open.arrival.endpoint, status, content_type, content_encoding };
             let mut observer = ResponseObserver::new(&head, open.shared.observe.limits);
-            let estimator = open.shared.estimator.as_ref().filter(|_| (200..300).contains(&status));
+            let good = (200..300).contains(&status);
+            let capture = open.shared.capture.as_ref().filter(|_| open.captured && good);
+            if let Some(text) = capture.and_then(Capture::reply_text) {
+                observer.keep_content(text);
+            }
+            let estimator = open.shared.estimator.as_ref().filter(|_| good);
             match estimator.and_then(|e| e.text(open.arrival.endpoint)) {
                 Some(text) => observer.keep_text(text),
                 None => open.forget_request(),
@@ -285,20 +305,31 @@ impl Open {
         self.observe(|observer| observer.finish(ended));
         let reply = self.observer.as_mut().and_then(ResponseObserver::take_text);
         let request = self.tap.take_text();
+        let content = self.content();
         let mut seen = self.observer.take().map(ResponseObserver::into_observation).unwrap_or_default();
         if self.observer_panicked {
             seen.fault = Some(ObserverFault::Panic);
         }
         let shared = Arc::clone(&self.shared);
-        let mut exchange = self.unsettled(seen, ending);
-        if let Some(estimator) = shared.estimator.as_ref().filter(|_| exchange.lacks_tokens()) {
-            match estimator.submit(Job { exchange, request, reply }) {
+        let exchange = self.unsettled(seen, ending);
+        let estimator = shared.estimator.as_ref();
+        let estimate = estimator.is_some_and(Estimator::estimates) && exchange.lacks_tokens();
+        let job = Job { exchange, request, reply, estimate, content };
+        let record = match estimator.filter(|_| job.is_work()) {
+            None => job.untouched(&shared.settler),
+            Some(estimator) => match estimator.submit(job) {
                 Ok(()) => return,
-                Err(back) => exchange = *back,
-            }
-            exchange.without_estimate(Unestimated::QueueFull);
-        }
-        shared.sink.finished(Box::new(shared.settler.record(exchange)));
+                Err(back) => back.refused(&shared.settler),
+            },
+        };
+        shared.sink.finished(Box::new(record));
+    }
+
+    /// What was kept of its content, if that is wanted.
+    fn content(&mut self) -> Option<Captured> {
+        let capture = self.shared.capture.as_ref().filter(|_| self.captured && self.upstream.is_some())?;
+        let reply = self.observer.as_mut().and_then(ResponseObserver::take_content);
+        Some(Captured { rules: Arc::clone(&capture.rules), request: self.tap.take_content(), reply })
     }
 
     fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {

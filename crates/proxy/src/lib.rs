@@ -19,13 +19,15 @@
 //! | `credentials` | the upstream's own key in place of the client's |
 //! | `upgrade` | WebSocket: two connections become one |
 //! | `watchdog` | how long an upstream may be silent |
-//! | `estimator` | counts the tokens that a reply left out |
+//! | `capture` | whose prompt and reply are kept for the span, where the settings ask |
+//! | `estimator` | counts the tokens that a reply left out, and redacts what was captured |
 //! | `exchange` | what is known of the exchange; settles it on every ending |
 //! | `reply` | what limpid itself answers |
 //!
 //! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
 
 mod ask_usage;
+mod capture;
 mod client;
 mod connect;
 mod credentials;
@@ -52,6 +54,7 @@ mod watched;
 mod wire;
 mod workers;
 
+pub use capture::CaptureConfig;
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,8 +22,7 @@ use tokio::time::Instant;
 /// What is seen of a request's body.
 pub(crate) struct RequestTap {
     observer: Option<Mutex<RequestObserver>>,
-    /// The body, while its tokens may have to be counted.
-    text: Mutex<Option<KeptText>>,
+    texts: Mutex<Texts>,
     bytes: AtomicU64,
     broken: AtomicBool,
     malformed: AtomicBool,
@@ -31,6 +30,15 @@ pub(crate) struct RequestTap {
     usage_asked: AtomicU8,
     began: Instant,
     moved_ns: AtomicU64,
+}
+
+/// The body, while it may be needed.
+#[derive(Default)]
+struct Texts {
+    /// For counting its tokens.
+    counted: Option<KeptText>,
+    /// For its content.
+    content: Option<KeptText>,
 }
 
 /// How a request's body broke off.
@@ -47,7 +55,7 @@ impl RequestTap {
     pub(crate) fn new(limit: Option<usize>, metadata: &Arc<[MetadataLabel]>) -> Arc<RequestTap> {
         Arc::new(RequestTap {
             observer: limit.map(|limit| Mutex::new(RequestObserver::with_metadata(limit, Arc::clone(metadata)))),
-            text: Mutex::new(None),
+            texts: Mutex::default(),
             bytes: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             malformed: AtomicBool::new(false),
@@ -64,19 +72,34 @@ impl RequestTap {
         if let Some(observer) = &self.observer {
             observer.lock().unwrap_or_else(PoisonError::into_inner).feed(data);
         }
-        if let Some(text) = &mut *self.text.lock().unwrap_or_else(PoisonError::into_inner) {
+        let Texts { counted, content } = &mut *self.texts();
+        for text in [counted, content].into_iter().flatten() {
             text.push(data);
         }
     }
 
+    fn texts(&self) -> MutexGuard<'_, Texts> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps what comes of the body in `text`, from here on.
     pub(crate) fn keep(&self, text: Option<KeptText>) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        self.texts().counted = text;
+    }
+
+    /// The same, for its content.
+    pub(crate) fn keep_content(&self, text: Option<KeptText>) {
+        self.texts().content = text;
     }
 
     /// What was kept; nothing is from here on.
     pub(crate) fn take_text(&self) -> Option<KeptText> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.texts().counted.take()
+    }
+
+    /// The same of its content.
+    pub(crate) fn take_content(&self) -> Option<KeptText> {
+        self.texts().content.take()
     }
 
     /// When the last bytes of the body went by; the begin, where none have.

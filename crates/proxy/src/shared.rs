@@ -10,6 +10,7 @@ use limpid_observe::{Limits, MetadataLabel};
 use limpid_route::{KeyNames, LabelRules, Match, RouteTable, Target};
 use limpid_settle::Settler;
 
+use crate::capture::{Capture, CaptureConfig};
 use crate::connect::{Connector, Http2, Reach, TrustError};
 use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
@@ -95,6 +96,8 @@ pub struct ProxyConfig {
     /// Token counts that a reply leaves out are estimated; `None` leaves them absent. Without effect where nothing is
     /// observed.
     pub estimates: Option<EstimateConfig>,
+    /// Prompt and reply of some exchanges go to their spans; `None`: of none. Without effect where nothing is observed.
+    pub capture: Option<CaptureConfig>,
     /// Where records go.
     pub sink: Arc<dyn ExchangeSink>,
     /// Time.
@@ -140,6 +143,7 @@ pub(crate) struct Shared {
     pub(crate) trace: TraceConfig,
     pub(crate) settler: Settler,
     pub(crate) estimator: Option<Estimator>,
+    pub(crate) capture: Option<Capture>,
     pub(crate) sink: Arc<dyn ExchangeSink>,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
@@ -150,7 +154,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
-        let ProxyConfig { server, upstreams, observe, keys, labels, trace, settler, estimates, sink, clock } = config;
+        let ProxyConfig { server, upstreams, observe, keys, labels, trace, settler, estimates, capture, sink, clock } =
+            config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let metadata: Arc<[MetadataLabel]> = labels.metadata().collect();
         let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(observe.request_bytes);
@@ -161,11 +166,18 @@ impl Shared {
             .map(|u| u.start(&connector, &clock, server.worker_threads))
             .collect::<Result<_, _>>()?;
         let aborting = AtomicBool::new(false);
-        let estimator = estimates.filter(|_| observe.enabled).and_then(|config| {
-            Estimator::start(config, settler.clone(), Arc::clone(&sink))
-                .inspect_err(|error| tracing::error!(%error, "no thread for token estimates; there will be none"))
+        let estimates = estimates.filter(|_| observe.enabled);
+        let mut capture = capture.filter(|_| observe.enabled).map(Capture::new);
+        let estimator = (estimates.is_some() || capture.is_some()).then(|| {
+            Estimator::start(estimates, settler.clone(), Arc::clone(&sink))
+                .inspect_err(
+                    |error| tracing::error!(%error, "no thread for token estimates and content; there will be none"),
+                )
                 .ok()
         });
+        let estimator = estimator.flatten();
+        // Nobody else would redact.
+        capture = capture.filter(|_| estimator.is_some());
         Ok(Shared {
             server,
             routes,
@@ -178,6 +190,7 @@ impl Shared {
             trace,
             settler,
             estimator,
+            capture,
             sink,
             clock,
             ids: Ids::new(),

@@ -52,6 +52,11 @@ pub(crate) struct OwnSpan {
 }
 
 impl TraceConfig {
+    /// Whether limpid exports a span of a trace that it began itself.
+    pub(crate) fn samples(&self, trace_id: u128) -> bool {
+        in_share(trace_id, self.sample_ratio)
+    }
+
     /// Changes the fields of a request that goes upstream as part of `span`.
     pub(crate) fn apply(&self, fields: &mut HeaderMap, span: OwnSpan) {
         if self.propagate == Propagate::AsIs || !span.endpoint.is_inference() {

@@ -8,6 +8,7 @@
 //! Usage passes through as it was reported. Absent stays absent, unless [`tokens`] fills it from kept text with an
 //! estimate that says it is one; that is a step of its own before settlement, and a dear one.
 
+pub mod content;
 mod outcome;
 pub mod price;
 mod record;

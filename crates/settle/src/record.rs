@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use limpid_core::{
-    ByteCounts, Caller, Category, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation, OwnLabel,
-    RateLimits, Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
+    ByteCounts, Caller, Category, ContentSlot, Ending, Endpoint, ExchangeId, ExchangeRecord, ModelNames, Observation,
+    OwnLabel, RateLimits, Refusal, RelayFailure, RequestFacts, Timeline, UpstreamInfo,
 };
 
 use crate::{Evidence, Settled, Settler};
@@ -136,6 +136,7 @@ impl Unsettled {
             attempts: self.attempts,
             bytes: self.bytes,
             observer_fault: seen.fault,
+            content: ContentSlot::default(),
         }
     }
 }

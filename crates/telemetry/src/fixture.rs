@@ -68,6 +68,7 @@ pub(crate) fn record() -> ExchangeRecord {
         attempts: 1,
         bytes: ByteCounts { request: 5, response: 6 },
         observer_fault: Some(ObserverFault::Json),
+        content: limpid_core::ContentSlot::default(),
     }
 }
 

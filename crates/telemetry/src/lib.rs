@@ -5,6 +5,7 @@
 //! fails or grows without bound: labels are capped, queues are bounded, and what is lost is counted in
 //! [`ExportCounts`], which every surface shows.
 
+mod content;
 mod counts;
 mod instruments;
 mod labels;

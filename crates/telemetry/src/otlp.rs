@@ -25,6 +25,7 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Period
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use tokio::runtime::Runtime;
 
+use crate::content;
 use crate::counts::{ExportCounts, Ledger};
 use crate::instruments::{Instruments, observe_live};
 use crate::labels::{Caps, Overflow};
@@ -256,6 +257,7 @@ fn start_spans(
             let mut span = span(r, &scope);
             span.dropped_attributes_count += limit(&mut span.attributes, &limits);
             let mut all = attempts(r, &span);
+            content::add(&mut span, r, &limits);
             all.push(span);
             all
         });
@@ -265,7 +267,7 @@ fn start_spans(
     let exporting = start_queue("limpid-otlp-span", config.spans, &counts.spans, transport, payload)?;
     let queue = Arc::clone(&exporting.queue);
     let wanted = Box::new(move |r: &ExchangeRecord| r.endpoint.is_inference() && is_sampled(r, ratio));
-    Ok((exporting, QueueConsumer { queue, wanted }))
+    Ok((exporting, QueueConsumer { queue, wanted, takes_content: true }))
 }
 
 fn start_log_records(
@@ -285,7 +287,7 @@ fn start_log_records(
     };
     let exporting = start_queue("limpid-otlp-log", config.log_records, &counts.log_records, transport, payload)?;
     let queue = Arc::clone(&exporting.queue);
-    Ok((exporting, QueueConsumer { queue, wanted: Box::new(|_| true) }))
+    Ok((exporting, QueueConsumer { queue, wanted: Box::new(|_| true), takes_content: false }))
 }
 
 fn start_metrics(

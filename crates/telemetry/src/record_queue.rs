@@ -55,13 +55,14 @@ impl RecordQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, record: &Arc<ExchangeRecord>) {
+    /// Whether it was taken.
+    fn push(&self, record: &Arc<ExchangeRecord>) -> bool {
         let mut state = self.lock();
         if state.closed || state.waiting.len() >= self.batching.queue {
             let why = if state.closed { Why::Shutdown } else { Why::QueueFull };
             drop(state);
             self.ledger.lost(why, 1, None);
-            return;
+            return false;
         }
         state.waiting.push_back(Arc::clone(record));
         let wake = state.waiting.len() == 1 || state.waiting.len() == self.batching.batch;
@@ -69,6 +70,7 @@ impl RecordQueue {
         if wake {
             self.changed.notify_one();
         }
+        true
     }
 
     /// The next batch: as soon as it is full, `delay` after its first record, or at once when the queue is closed.
@@ -146,12 +148,15 @@ pub(crate) fn export(queue: &RecordQueue, transport: &Transport, payload: impl F
 pub(crate) struct QueueConsumer {
     pub(crate) queue: Arc<RecordQueue>,
     pub(crate) wanted: Box<dyn Fn(&ExchangeRecord) -> bool + Send>,
+    /// Captured content goes this way or none: what is not queued is forgotten at once, however long others keep the record.
+    pub(crate) takes_content: bool,
 }
 
 impl RecordConsumer for QueueConsumer {
     fn consume(&mut self, record: &Arc<ExchangeRecord>) {
-        if (self.wanted)(record) {
-            self.queue.push(record);
+        let queued = (self.wanted)(record) && self.queue.push(record);
+        if self.takes_content && !queued {
+            drop(record.content.take());
         }
     }
 }

@@ -222,6 +222,7 @@ impl Traffic {
             attempts: 1,
             bytes: ByteCounts { request: input * 4, response: 9000 },
             observer_fault: None,
+            content: limpid_core::ContentSlot::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::tree::{Item, Table, Value};
 pub type Env = BTreeMap<String, String>;
 
 /// The sections whose tables have names of their own.
-pub(super) const NAMED: [&str; 4] = ["upstreams", "keys", "labels", "prices"];
+pub(super) const NAMED: [&str; 5] = ["upstreams", "keys", "labels", "prices", "redactions"];
 
 /// Lays the `LIMPID_` variables over the tree.
 pub(super) fn lay_over(tree: &mut Table, env: &Env, report: &mut Report) {

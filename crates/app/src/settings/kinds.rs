@@ -142,6 +142,34 @@ impl Kind for Discount {
     }
 }
 
+/// A share of something, 0 to 1; written in percent, or as a number below 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share(Discount);
+
+impl Share {
+    /// So many percent; all of it above 100.
+    pub(super) fn percent(percent: u8) -> Share {
+        Share(Discount::parse(&format!("{percent}%")).unwrap_or(Discount::NONE))
+    }
+
+    /// From 0 to 1.
+    pub fn ratio(self) -> f64 {
+        self.0.ratio()
+    }
+}
+
+impl Kind for Share {
+    const WRITE: &'static str = "write a share such as \"1%\" or 0.01";
+
+    fn read(item: &Item) -> Result<Share, String> {
+        Discount::read(item).map(Share)
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
+
 /// A size in bytes, written as a number or with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);

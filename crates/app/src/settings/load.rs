@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::capture::{self, Capture, Redaction};
 use super::env::{Env, NAMED, insert, lay_over};
 use super::faults::{Fault, Faults, Origin, nearest};
 use super::keys::{self, Key};
@@ -22,7 +23,7 @@ use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server,
 pub const DEFAULT_FILE: &str = "proxy.toml";
 
 /// The sections, in the order of `proxy.toml`.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 16] = [
     "server",
     "admin",
     "upstreams",
@@ -31,6 +32,8 @@ const SECTIONS: [&str; 14] = [
     "prices",
     "observe",
     "tokens",
+    "capture",
+    "redactions",
     "refusals",
     "record",
     "exchange_log",
@@ -158,6 +161,8 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
         prices: sections.named("prices", report, PriceEntry::read),
         observe: Observe::read(sections.reader("observe", report)),
         tokens: Tokens::read(sections.reader("tokens", report)),
+        capture: Capture::read(sections.reader("capture", report)),
+        redactions: sections.named("redactions", report, Redaction::read),
         refusals: Refusals::read(sections.reader("refusals", report)),
         record: Record::read(sections.reader("record", report)),
         exchange_log: ExchangeLog::read(sections.reader("exchange_log", report)),
@@ -174,6 +179,7 @@ fn check_together(settings: &Settings, report: &mut Report) {
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
     upstreams::refuse_twins(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
+    capture::check_together(settings, &mut r);
     labels::refuse_many(&settings.labels, &mut r);
     prices::check_together(&settings.prices, &settings.upstreams, &mut r);
     let (data, admin) = (settings.server.listen, settings.admin.listen);

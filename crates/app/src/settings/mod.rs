@@ -5,6 +5,7 @@
 //! its line; see [`Sources::load`].
 
 mod admin;
+mod capture;
 mod env;
 mod exchange_log;
 pub(crate) mod faults;
@@ -28,12 +29,13 @@ mod tree;
 mod upstreams;
 
 pub use admin::Admin;
+pub use capture::{Capture, Redaction};
 pub use env::Env;
 pub use exchange_log::{ExchangeLog, LogFile};
 pub use faults::{Fault, Faults, Origin};
 pub use insight::Insight;
 pub use keys::Key;
-pub use kinds::Secret;
+pub use kinds::{Secret, Share};
 pub use labels::Label;
 pub use load::{DEFAULT_FILE, Flags, Loaded, Sources};
 pub use log::{Log, LogFormat, LogLevel};
@@ -69,6 +71,10 @@ pub struct Settings {
     pub observe: Observe,
     /// `[tokens]`.
     pub tokens: Tokens,
+    /// `[capture]`.
+    pub capture: Capture,
+    /// `[redactions.NAME]`, by name.
+    pub redactions: Vec<Redaction>,
     /// `[refusals]`.
     pub refusals: Refusals,
     /// `[record]`.

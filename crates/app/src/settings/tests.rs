@@ -66,7 +66,8 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 26] = [
+const EXAMPLES: [&str; 27] = [
+    "capture_sample",
     "tls_ca_file",
     "headers_timeout",
     "first_token_timeout",
@@ -110,7 +111,9 @@ fn proxy_toml_is_valid_with_every_line_taken_in() {
     for setting in loaded.resolved.iter().filter(|r| r.is_setting) {
         let name = format!("{}.{}", setting.section, setting.key);
         assert!(matches!(setting.origin, Origin::File { .. }), "{name} is not in the file");
-        if !EXAMPLES.contains(&setting.key) && !["prices.", "labels."].iter().any(|s| setting.section.starts_with(s)) {
+        if !EXAMPLES.contains(&setting.key)
+            && !["prices.", "labels.", "redactions."].iter().any(|s| setting.section.starts_with(s))
+        {
             let real = default.resolved.iter().find(|r| r.section == setting.section && r.key == setting.key);
             assert_eq!(setting.value, real.unwrap().value, "{name}");
         }
@@ -132,7 +135,7 @@ fn proxy_toml_leaves_the_standard_variables_in_force() {
 fn is_setting(line: &str) -> bool {
     let key = line.split(" = ").next().unwrap();
     let named = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    ["[keys.", "[labels.", "[prices."].iter().any(|s| line.starts_with(s))
+    ["[keys.", "[labels.", "[prices.", "[redactions."].iter().any(|s| line.starts_with(s))
         || (line.contains(" = ") && key.bytes().all(named))
 }
 

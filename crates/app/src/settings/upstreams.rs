@@ -12,7 +12,7 @@ use limpid_route::{Match, ModelPattern, Target, TargetError};
 use super::env::Env;
 use super::faults::Origin;
 use super::keys::Variable;
-use super::kinds::{Kind, Secret, named_kind};
+use super::kinds::{Kind, Secret, Share, named_kind};
 use super::reader::{Checked, Reader, Refused, positive};
 
 /// The largest file of certificates, bytes; a system's whole bundle has a quarter of a megabyte.
@@ -79,6 +79,11 @@ pub struct Upstream {
     /// (`stream_options.include_usage`), and the answer taken out again. Default `false`: it is the one case in which bytes of
     /// a body change.
     pub ask_for_usage: bool,
+    /// Whether prompts and replies of a share of its exchanges go to their spans, redacted and cut (`[capture]`). Default
+    /// `false`: they are the users' own.
+    pub capture: bool,
+    /// That share. Default: absent, that of `[capture]`.
+    pub capture_sample: Option<Share>,
     /// What is taken off the catalogue's prices of what it serves. Default `0%`. Own prices, and those that its replies
     /// tell, stay as they are.
     pub discount: Discount,
@@ -142,11 +147,18 @@ impl Upstream {
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
+            capture: r.value("capture", false),
+            capture_sample: r.optional("capture_sample", |_| Ok(())),
             discount: r.value("discount", Discount::NONE),
             at,
         };
         r.finish();
         named.then_some(upstream)
+    }
+
+    /// The share of its exchanges whose content is captured; `None` where it is off. `of_all`: that of `[capture]`.
+    pub fn captured(&self, of_all: Share) -> Option<Share> {
+        self.capture.then(|| self.capture_sample.unwrap_or(of_all))
     }
 
     /// Whether it takes what no other upstream matches.

@@ -122,6 +122,7 @@ pub(crate) fn exchange(model: &str) -> ExchangeRecord {
         attempts: 1,
         bytes: ByteCounts::default(),
         observer_fault: None,
+        content: limpid_core::ContentSlot::default(),
     }
 }
 

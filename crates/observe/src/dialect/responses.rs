@@ -174,9 +174,13 @@ impl Item<'_> {
         if self.is_call() {
             seen.keep(0, Piece::Name, self.name);
             seen.keep(0, Piece::Arguments, self.arguments.or(self.input));
-        } else if matches!(self.kind.map(Raw::text), Some("\"message\"" | "\"reasoning\"")) && seen.reply.is_some() {
+        } else if let Some(kind @ ("\"message\"" | "\"reasoning\"")) = self.kind.map(Raw::text)
+            && seen.reply.is_some()
+        {
+            let said = if kind == "\"reasoning\"" { Piece::Reasoning } else { Piece::Text };
             for part in self.content.and_then(Raw::parse::<Few<Item<'_>>>).unwrap_or_default().iter() {
-                seen.keep(0, Piece::Text, part.text.or(part.refusal));
+                seen.keep(0, said, part.text);
+                seen.keep(0, Piece::Refusal, part.refusal);
             }
         }
     }

@@ -63,28 +63,29 @@ fn estimates_come_from_one_thread_and_a_full_queue_gives_back() {
     let (go, wait) = mpsc::channel();
     let sink = Arc::new(Held { records, go: Mutex::new(wait) });
     let config = EstimateConfig { text_bytes: 100, budget_bytes: 4000, queue: 2 };
-    let estimator = Estimator::start(config, Settler::embedded(), sink).unwrap();
+    let estimator = Estimator::start(Some(config), Settler::embedded(), sink).unwrap();
     let job = |reply: &[u8]| Job {
         exchange: exchange(),
         request: text(&estimator, br#"{"model":"gpt-4o","prompt":"tiktoken is great!"}"#),
         reply: text(&estimator, reply),
+        estimate: true,
+        content: None,
     };
     assert!(estimator.text(Endpoint::Models).is_none(), "of no use there");
 
     // The thread takes the first and waits with it; two more fit, or one if it has not yet.
     assert!(estimator.submit(job(b"tiktoken is great!")).is_ok());
     let mut submitted = 1;
-    let mut back = loop {
+    let back = loop {
         match estimator.submit(job(&[b'x'; 101])) {
             Ok(()) => submitted += 1,
             Err(back) => break back,
         }
     };
     assert!((2..=3).contains(&submitted));
-    back.without_estimate(Unestimated::QueueFull);
-    assert_eq!(back.unestimated, Some("queue_full"));
+    assert_eq!(back.refused(&Settler::embedded()).unestimated, Some("queue_full"));
 
-    let budget = Arc::clone(&estimator.budget);
+    let budget = Arc::clone(&estimator.texts.as_ref().unwrap().0);
     drop(estimator);
     drop(go);
     let records: Vec<_> = got.iter().collect();

@@ -62,6 +62,7 @@ impl Rig {
             trace: TraceConfig::default(),
             settler: Settler::embedded(),
             estimates: None,
+            capture: None,
             sink: Arc::<CollectingSink>::clone(&sink),
             clock: Clock::system(),
         };

@@ -8,6 +8,7 @@
 mod any_bytes;
 mod ask_usage;
 mod cancel;
+mod capture;
 mod common;
 mod credentials;
 mod desync;

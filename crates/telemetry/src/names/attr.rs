@@ -33,6 +33,8 @@ pub(crate) enum Level {
     Required,
     Conditional,
     Recommended,
+    /// Only where the operator asks for it.
+    OptIn,
     /// limpid's own.
     Own,
 }
@@ -44,6 +46,7 @@ impl Level {
             Level::Required => "required",
             Level::Conditional => "conditional",
             Level::Recommended => "recommended",
+            Level::OptIn => "opt-in",
             Level::Own => "limpid's",
         }
     }
@@ -133,6 +136,10 @@ attributes! {
     OPENAI_REQUEST_TIER = "openai.request.service_tier" Text, Conditional, "provider `openai`: if it is not `auto`";
     OPENAI_RESPONSE_TIER = "openai.response.service_tier" Text, Conditional, "provider `openai`";
     OPENAI_FINGERPRINT = "openai.response.system_fingerprint" Text, Recommended, "provider `openai`";
+    STOP_SEQUENCES = "gen_ai.request.stop_sequences" Texts, Recommended, "only with [captured content](capture.md)";
+    INPUT_MESSAGES = "gen_ai.input.messages" Text, OptIn, "JSON; [captured content](capture.md)";
+    OUTPUT_MESSAGES = "gen_ai.output.messages" Text, OptIn, "likewise";
+    SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions" Text, OptIn, "likewise; where the API has them beside the messages";
     AZURE_NAMESPACE = "azure.resource_provider.namespace" Text, Recommended, "providers `azure.ai.inference` and `azure.ai.openai`: `Microsoft.CognitiveServices`";
 
     EXCHANGE = "limpid.exchange.id" Text, Own, "the record's id";
@@ -188,6 +195,11 @@ attributes! {
     PRICE_DISCOUNT = "limpid.price.discount" Text, Own, "what the settings take off the table's prices: `20%`";
     UNPRICED = "limpid.unpriced" Text, Own, "why there is no price";
     UNESTIMATED = "limpid.unestimated" Text, Own, "why there is no estimate";
+    CONTENT_REDACTIONS = "limpid.content.redactions" Int, Own, "captured content: how many places were redacted; 0 too";
+    INPUT_TRUNCATED = "limpid.content.input_truncated" Int, Own, "captured content: bytes of text that the input lost to its limit";
+    OUTPUT_TRUNCATED = "limpid.content.output_truncated" Int, Own, "likewise the output";
+    INPUT_MISSING = "limpid.content.input_missing" Text, Own, "why the input is not there although it was to be captured";
+    OUTPUT_MISSING = "limpid.content.output_missing" Text, Own, "likewise the output";
 }
 
 /// Limit, remaining and reset (seconds) of each budget that a head tells of, as [`RateLimits::known`] names them.

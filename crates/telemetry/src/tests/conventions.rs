@@ -14,7 +14,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use limpid_core::{Category, Ending, Endpoint, ExchangeRecord, Fault, Outcome, Unsent, UpstreamInfo, in_share};
+use limpid_core::{
+    Category, Content, ContentSlot, Ending, Endpoint, ExchangeRecord, Fault, Outcome, Unsent, UpstreamInfo, in_share,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
@@ -120,6 +122,18 @@ const SPAN: &[Row] = &[
         "inference",
     ),
     ("server.address", "string", "server.address", "string", "recommended", "inference"),
+    // Only with captured content.
+    (
+        "gen_ai.request.stop_sequences",
+        "string[]",
+        "gen_ai.request.stop_sequences",
+        "string[]",
+        "recommended",
+        "inference",
+    ),
+    ("gen_ai.input.messages", "string", "gen_ai.input.messages", "string", "opt-in", "inference"),
+    ("gen_ai.output.messages", "string", "gen_ai.output.messages", "string", "opt-in", "inference"),
+    ("gen_ai.system_instructions", "string", "gen_ai.system_instructions", "string", "opt-in", "inference"),
     (
         "gen_ai.embeddings.dimension.count",
         "int",
@@ -159,10 +173,6 @@ const SPAN: &[Row] = &[
 
 /// What the texts have on such spans and limpid does not put out, with the reason.
 const LEFT_OUT: &[(&str, &str)] = &[
-    ("gen_ai.request.stop_sequences", "words of a prompt"),
-    ("gen_ai.input.messages", "a prompt"),
-    ("gen_ai.output.messages", "a reply"),
-    ("gen_ai.system_instructions", "a prompt"),
     ("gen_ai.tool.definitions", "a prompt"),
     ("gen_ai.prompt.variable", "a prompt"),
     ("gen_ai.prompt.version", "no request tells it"),
@@ -242,7 +252,16 @@ fn all_kinds() -> Vec<ExchangeRecord> {
         let info = record().upstream.unwrap();
         Some(Arc::new(UpstreamInfo { provider: provider.into(), ..(*info).clone() }))
     };
-    vec![record(), ExchangeRecord { upstream: provided("azure.ai.inference"), ..record() }, embeddings(), failed()]
+    let content = Content {
+        input: Some("[]".into()),
+        system: Some("[]".into()),
+        output: Some("[]".into()),
+        stop_sequences: vec!["END".into()],
+        ..Content::default()
+    };
+    let captured = ExchangeRecord { content: ContentSlot::new(content), ..record() };
+    let azure = ExchangeRecord { upstream: provided("azure.ai.inference"), ..record() };
+    vec![record(), azure, embeddings(), failed(), captured]
 }
 
 fn embeddings() -> ExchangeRecord {

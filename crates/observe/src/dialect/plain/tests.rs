@@ -18,13 +18,17 @@ struct Pair {
 fn seen() -> Seen {
     let budget = TextBudget::new(1 << 20);
     let mut seen = Seen::default();
-    seen.reply = Some(ReplyText::new(KeptText::new(1 << 16, &budget)));
+    let text = || Some(KeptText::new(1 << 16, &budget));
+    let mut reply = ReplyText::default();
+    (reply.text, reply.content) = (text(), text());
+    seen.reply = Some(reply);
     seen
 }
 
-fn kept(seen: &mut Seen) -> Option<Vec<u8>> {
-    let text = seen.reply.take()?.into_text();
-    text.get().ok().map(<[u8]>::to_vec)
+/// What is kept for counting, and for the content.
+fn kept(seen: &mut Seen) -> Option<[Option<Vec<u8>>; 2]> {
+    let ReplyText { text, content, .. } = seen.reply.take()?;
+    Some([text, content].map(|text| text?.get().ok().map(<[u8]>::to_vec)))
 }
 
 impl Pair {
