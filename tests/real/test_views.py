@@ -305,7 +305,8 @@ def unanswered(prometheus: Prometheus, seconds: float) -> list[tuple[str, str, s
 def test_every_expression_has_data(folder):
     data, admin = free_port(), free_port()
     with Scripted(limits) as limited, tempfile.TemporaryDirectory() as store:
-        more = {"LIMPID_UPSTREAMS__LIMITED__URL": limited.url, "LIMPID_UPSTREAMS__LIMITED__MODELS": '["limited-*"]'}
+        more = {"LIMPID_UPSTREAMS__LIMITED__URL": limited.url, "LIMPID_UPSTREAMS__LIMITED__MODELS": '["limited-*"]',
+                "LIMPID_UPSTREAMS__VLLM__ASK_FOR_USAGE": "true"}
         demo = Process([str(BINARY), "demo", "--listen", f"127.0.0.1:{data}", "--admin", f"127.0.0.1:{admin}"], folder / "demo.log", clean_env(**more))
         demo.wait_for("the demo's ports", lambda: accepts(data) and accepts(admin), 20)
         prometheus = Prometheus(f"127.0.0.1:{admin}", folder, store)

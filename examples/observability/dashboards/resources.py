@@ -48,6 +48,7 @@ def tokens():
         course("Pace of a stream", "Output tokens per second of the median successful stream after its first token, by model.", PER_SECOND, Query(f"1 / {quantile(0.5, TPOT, MODEL)}", "{{gen_ai_request_model}}")),
         course("Neither counted nor estimated", "Exchanges per second whose reply left token counts out that could not be estimated either, by the cause; they are in no number of tokens.", "reqps", Query(rate("limpid_unestimated_total", by="why"), "{{why}}"), stacked=True),
         course("Where the counts come from", "Tokens per second by the provenance of their count: told by the backend, counted without doubt, or limpid's estimate.", PER_SECOND, Query(rate(FLOW, kind("input", "output"), "source"), "{{source}}"), stacked=True),
+        course("Asked for usage", "Streams per second that were to be asked for their usage in the client's stead (`ask_for_usage`), by what became of it: `asked`, `left_in` a compressed reply, or the cause why not.", "reqps", Query(rate("limpid_usage_asked_total", by="why"), "{{why}}"), stacked=True),
     )
 
 

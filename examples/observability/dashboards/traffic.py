@@ -66,7 +66,7 @@ def latency():
                Query(f'label_replace({quantile(0.95, TTFT, "input_tokens_band")}, "input_tokens_band", "unknown", "input_tokens_band", "")', "{{input_tokens_band}}"), h=9),
         course("By model", f"95th percentile of the time {first}, by model.", "s", Query(quantile(0.95, TTFT, MODEL), "{{gen_ai_request_model}}"), limits=TTFT_LIMITS, exemplars=True),
         course("Within 2.5 s", f"Share of successful streams whose time {first} is at most 2.5 s, the objective of the alerting rules, by upstream.", "percentunit", Query(slo, "{{upstream}}"), limits=((None, "transparent"), (0.95, "green")), top=1),
-        course("What comes first", "Medians from the request's arrival to the body's first byte, the first event of any kind, the first generated output, and the first visible text (for a reasoning model much later).", "s",
+        course("What comes first", "Medians from the request's arrival to the body's first byte, the first event of any kind, the first generated output, and the first visible text (for a reasoning model much later). The first event has coarser buckets than the others, as its convention advises, so its line may be a little off.", "s",
                Query(quantile(0.5, "limpid_time_to_first_byte_seconds"), "first byte"), Query(quantile(0.5, "gen_ai_client_operation_time_to_first_chunk_seconds"), "first event"),
                Query(quantile(0.5, TTFT), "first token"), Query(quantile(0.5, "limpid_time_to_first_content_seconds"), "first visible text")),
         course("First visible text", "95th percentile of the time from the request's arrival to the first visible text of a stream, by model.", "s", Query(quantile(0.95, "limpid_time_to_first_content_seconds", MODEL), "{{gen_ai_request_model}}")),
