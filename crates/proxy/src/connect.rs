@@ -14,16 +14,14 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
-use hyper_util::rt::TokioIo;
 use limpid_core::RelayFailure;
 use limpid_route::{Scheme, Target};
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower::util::MapErr;
 use tower::{Service, ServiceExt};
 
+pub(crate) use crate::stream::Stream;
 use crate::trust::{self, Authorities};
 
 /// No certificate authorities could be set up.
@@ -147,16 +145,11 @@ struct Tls {
 
 /// A fresh connection, ready for an HTTP handshake.
 pub(crate) struct Connection {
-    pub(crate) io: Io,
+    pub(crate) io: Stream,
     /// Whether HTTP/2 is to be spoken on it.
     pub(crate) http2: bool,
     /// Scheme and authority.
     pub(crate) origin: Arc<Uri>,
-}
-
-pub(crate) enum Io {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
 /// Connects to one upstream.
@@ -195,15 +188,16 @@ impl Connect {
         })?;
         let only = !http1 && self.offer == Offer::Http2;
         let origin = Arc::new(origin);
+        let tcp = tcp.into_inner();
         let Some(tls) = &self.tls else {
-            return Ok(Connection { io: Io::Plain(tcp), http2: only, origin });
+            return Ok(Connection { io: Stream::Plain(tcp), http2: only, origin });
         };
         let connector = if http1 { &tls.http1 } else { &tls.offering };
         let name = ServerName::try_from(self.host.clone()).map_err(|_| RelayFailure::Tls)?;
-        match connector.connect(name, tcp.into_inner()).await {
+        match connector.connect(name, tcp).await {
             Ok(stream) => {
                 let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                Ok(Connection { io: Io::Tls(Box::new(TokioIo::new(stream))), http2: only || chosen, origin })
+                Ok(Connection { io: Stream::Tls(Box::new(stream)), http2: only || chosen, origin })
             }
             Err(error) => {
                 tracing::warn!(upstream = self.origin, error = chain(&error), "TLS handshake failed");

@@ -1,19 +1,19 @@
 //! Sending a request upstream, up to the response's head.
 //!
-//! **When a request is sent again.** Only when hyper gives it back, which it does if it had not begun to write it: the
-//! pooled connection was found closed. Then no byte of it can have been acted on. Once writing has begun, a failure is
-//! the client's to know, for inference is neither free nor idempotent.
+//! **When a request is sent again.** Only when no byte of it was written, so that none can have been acted on. Once writing
+//! has begun, a failure is the client's to know, for inference is neither free nor idempotent. A pooled HTTP/1.1 connection
+//! is looked at before it is lent; one of HTTP/2 may be found closed when the request is given to it, and hyper gives
+//! the request back.
 
 use http::Request;
 use http::header::UPGRADE;
 use hyper::Response;
-use hyper::body::Incoming;
 use limpid_core::RelayFailure;
 use tokio::time::Instant;
 
 use crate::connect::chain;
 use crate::exchange::Exchange;
-use crate::pool::{Lease, Need};
+use crate::pool::{Need, Reply};
 use crate::request_body::RequestBody;
 use crate::shared::{Shared, Upstream};
 use crate::watchdog::Watchdog;
@@ -24,10 +24,8 @@ const MAX_RESENDS: u32 = 2;
 
 /// A response whose body is yet to come.
 pub(crate) struct Answer {
-    /// Its head.
-    pub(crate) response: Response<Incoming>,
-    /// The connection that its body comes by.
-    pub(crate) lease: Lease,
+    /// Its head, and the connection that its body comes by.
+    pub(crate) response: Response<Reply>,
     /// The watch over the body's silences, if it has limits.
     pub(crate) watchdog: Option<Watchdog>,
 }
@@ -47,7 +45,7 @@ pub(crate) async fn forward(
     loop {
         let asked = shared.clock.now();
         let pooled = if resends == 0 { pool.reuse(need) } else { None };
-        let mut lease = match pooled {
+        let lease = match pooled {
             Some(lease) => lease,
             // On the heap: it is large and rare, and would make the future of every request as large.
             None => Box::pin(pool.fresh(need)).await?,
@@ -56,7 +54,7 @@ pub(crate) async fn forward(
         exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));
         let began = Instant::now();
         let failed = match upstream.timeouts.head(&tap, lease.send(request)).await? {
-            Ok(response) => return Ok(Answer { response, lease, watchdog: upstream.timeouts.body(began) }),
+            Ok(response) => return Ok(Answer { response, watchdog: upstream.timeouts.body(began) }),
             Err(failed) => failed,
         };
         match failed.unsent {
@@ -66,20 +64,9 @@ pub(crate) async fn forward(
                 resends += 1;
             }
             _ => {
-                let error = failed.error;
-                tracing::warn!(upstream = &*upstream.info.name, error = chain(&error), "no response head");
-                return Err(if tap.broken().is_some() { RelayFailure::RequestBody } else { classify(&error) });
+                tracing::warn!(upstream = &*upstream.info.name, error = chain(&*failed.error), "no response head");
+                return Err(if tap.broken().is_some() { RelayFailure::RequestBody } else { failed.failure });
             }
         }
-    }
-}
-
-fn classify(error: &hyper::Error) -> RelayFailure {
-    if error.is_parse() {
-        RelayFailure::BadResponse
-    } else if error.is_user() {
-        RelayFailure::Internal
-    } else {
-        RelayFailure::ResetBeforeHeaders
     }
 }

@@ -1,11 +1,9 @@
 //! Messages whose framing or target two readers could take differently: refused, not repaired.
 //!
-//! Request smuggling needs a front and a back that disagree on where a message ends or whom it is for (RFC 9112 §11.2). hyper
-//! refuses most of it before anybody else sees the request: repeated lengths that differ, numbers with a sign, control
-//! bytes in fields, blanks before a colon, line folding, HTTP/0.9, oversized heads. What it lets through is looked at here.
-//!
-//! A length beside `Transfer-Encoding`, and the same length twice, cannot be seen here: hyper has put them right when the
-//! head comes, as RFC 9112 §6.3 lets a proxy do. [`crate::wire`] sees them before hyper does, and [`Ambiguous`] says so.
+//! Request smuggling needs a front and a back that disagree on where a message ends or whom it is for (RFC 9112 §11.2). Most
+//! of it is no HTTP, and refused before it is a request: repeated lengths that differ, numbers with a sign, control bytes
+//! in fields, blanks before a colon, line folding, HTTP/0.9, oversized heads. What may be put right by RFC 9112 §6.3, a
+//! length beside `Transfer-Encoding` or the same length twice, is refused here, with a record.
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
@@ -14,10 +12,6 @@ use limpid_core::RelayFailure;
 
 use crate::headers::is_plain_chunked;
 
-/// On a request of HTTP/1.1 whose length was told in two ways, of which hyper has dropped one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ambiguous;
-
 /// Refuses a request whose length, transfer coding or `Host` is not one plain value.
 ///
 /// # Errors
@@ -25,8 +19,7 @@ pub(crate) struct Ambiguous;
 /// [`RelayFailure::BadRequest`]; nothing may go upstream, and what follows on the connection cannot be trusted.
 pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
     let fields = request.headers();
-    let sound = request.extensions().get::<Ambiguous>().is_none()
-        && fields.get_all(CONTENT_LENGTH).iter().count() <= 1
+    let sound = fields.get_all(CONTENT_LENGTH).iter().count() + fields.get_all(TRANSFER_ENCODING).iter().count() <= 1
         && lengths_agree(fields)
         && chunked_or_none(fields)
         && host_is_sound(fields, request.uri().authority(), request.version())

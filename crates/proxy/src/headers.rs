@@ -14,9 +14,6 @@ use http::header::{
 use http::{StatusCode, Version};
 use limpid_route::LIMPID_FIELDS;
 
-/// How many fields a head may have, on both legs. hyper's own bound is 100, and a reply above it would be lost.
-pub(crate) const MAX_FIELDS: usize = 512;
-
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 

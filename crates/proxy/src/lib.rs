@@ -7,12 +7,12 @@
 //! | `server` | accepts connections, serves them, drains them |
 //! | `workers` | one thread and one runtime a core |
 //! | `life` | one request from its head to the hand-over of its body |
-//! | `watched`, `wire` | what hyper drops of a request's head, seen as hyper reads it |
+//! | `client` | one connection: which HTTP it speaks, and its requests |
 //! | `unreadable` | what is no request, counted |
 //! | `framing` | what could be taken two ways, and is refused |
 //! | `headers` | what a proxy must take off, in both directions |
 //! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
-//! | `forward`, `pool`, `connect`, `trust` | the upstream's connection and its response head |
+//! | `forward`, `pool`, `connect`, `stream`, `trust` | the upstream's connection and its response head |
 //! | `response_body` | the upstream's body on its way down, looked at in passing |
 //! | `ask_usage` | asks for the usage of streams, where an upstream's setting says so, and takes it out again |
 //! | `trace_context` | the trace context as it came, or with limpid's span in it |
@@ -45,13 +45,12 @@ mod request_body;
 mod response_body;
 mod server;
 mod shared;
+mod stream;
 mod trace_context;
 mod trust;
 mod unreadable;
 mod upgrade;
 mod watchdog;
-mod watched;
-mod wire;
 mod workers;
 
 pub use capture::CaptureConfig;

@@ -7,22 +7,21 @@
 //!                              observe → settle → one record, on every ending
 //! ```
 //!
-//! If the client goes away, hyper drops the future of [`live`] or the body that it returned, whichever there is. With
-//! it go the lease (the upstream's connection closes at once, which cancels its work) and the exchange (which settles
+//! If the client goes away, its connection drops the future of [`live`] or the body that it returned, whichever there is.
+//! With it go the upstream's connection (which closes at once, and so cancels its work) and the exchange (which settles
 //! as `client_gone`). No other code deals with cancellation.
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
+use http::header::{HOST, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use limpid_core::RelayFailure;
 use limpid_route::{Subject, classify};
 
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Answer;
 use crate::pool::TakesTrailers;
-use crate::request_body::{RequestBody, RequestTap};
+use crate::request_body::{ClientBody, RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
 use crate::workers::Worker;
@@ -32,12 +31,12 @@ use crate::{ask_usage, forward, framing, headers, model_peek, reply, upgrade};
 pub(crate) async fn live(
     shared: Arc<Shared>,
     worker: Worker,
-    mut request: Request<Incoming>,
+    request: Request<ClientBody>,
     slot: upgrade::Slot,
 ) -> Response<ResponseBody> {
     let version = request.version();
-    let websocket = upgrade::asked(&mut request);
-    let (mut exchange, request) = arrive(&shared, request, websocket.is_some());
+    let websocket = upgrade::asked(&request);
+    let (mut exchange, request) = arrive(&shared, request, websocket);
     if let Err(failure) = framing::request(&request) {
         return reply::answer(exchange, failure);
     }
@@ -50,14 +49,14 @@ pub(crate) async fn live(
     exchange.routed(&upstream.info);
 
     // The one edit of a body, where the settings want it: a stream is asked for its usage.
-    let asks = upstream.ask_for_usage && shared.observe.enabled && websocket.is_none();
+    let asks = upstream.ask_for_usage && shared.observe.enabled && !websocket;
     if asks && let Err(failure) = ask_usage::ask(&mut request, exchange.subject().0, shared.observe.request_bytes).await
     {
         return reply::answer(exchange, failure);
     }
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
-    let relayed = match for_upstream(upstream, request, websocket.is_some()) {
+    let relayed = match for_upstream(upstream, request, websocket) {
         Ok(mut request) => {
             if let Some(span) = exchange.span() {
                 shared.trace.apply(request.headers_mut(), span);
@@ -66,18 +65,18 @@ pub(crate) async fn live(
         }
         Err(failure) => Err(failure),
     };
-    let sound = relayed.and_then(|answer| framing::response(&answer.response, websocket.is_some()).map(|()| answer));
-    match (sound, websocket) {
-        (Ok(answer), Some(client)) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            upgrade::switch(answer, exchange, client, shared.clock.clone(), upstream.timeouts.websocket_idle, &slot)
+    let sound = relayed.and_then(|answer| framing::response(&answer.response, websocket).map(|()| answer));
+    match sound {
+        Ok(answer) if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            upgrade::switch(answer, exchange, shared.clock.clone(), upstream.timeouts.websocket_idle, &slot)
         }
-        (Ok(answer), _) => for_client(&shared, answer, exchange, version, asks),
-        (Err(failure), _) => reply::answer(exchange, failure),
+        Ok(answer) => for_client(&shared, answer, exchange, version, asks),
+        Err(failure) => reply::answer(exchange, failure),
     }
 }
 
 /// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
-fn arrive(shared: &Arc<Shared>, request: Request<Incoming>, websocket: bool) -> (Exchange, Request<RequestBody>) {
+fn arrive(shared: &Arc<Shared>, request: Request<ClientBody>, websocket: bool) -> (Exchange, Request<RequestBody>) {
     let tap = RequestTap::new(shared.looked_at, &shared.metadata);
     let (parts, body) = request.into_parts();
     let arrival = Arrival {
@@ -139,15 +138,14 @@ fn for_client(
     version: Version,
     asks: bool,
 ) -> Response<ResponseBody> {
-    let Answer { response, lease, watchdog } = answer;
+    let Answer { response, watchdog } = answer;
     let (mut parts, body) = response.into_parts();
     exchange.answered(parts.status.as_u16(), &parts.headers);
     parts.headers = headers::response(&parts.headers, parts.status, version);
     parts.version = version;
     let asked = if asks && parts.status.is_success() { exchange.tap() } else { None };
     let edited = asked.and_then(|tap| ask_usage::take_out(&tap, &mut parts.headers, shared.observe.limits.event_bytes));
-    let keep_length = version < Version::HTTP_2 && parts.headers.contains_key(CONTENT_LENGTH);
-    let body = RelayedBody::new(body, exchange, lease, shared.clock.clone(), keep_length, watchdog, edited);
+    let body = RelayedBody::new(body, exchange, shared.clock.clone(), watchdog, edited);
     Response::from_parts(parts, ResponseBody::Relayed(body))
 }
 

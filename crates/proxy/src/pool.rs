@@ -10,21 +10,31 @@
 
 mod http1;
 mod http2;
-mod small_reads;
 mod translate;
 
+use std::error::Error;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame};
 use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, RelayFailure};
+use limpid_http1::client;
+use limpid_http1::framing::Framing;
 use tokio::sync::watch;
 
-use crate::connect::{Connect, Io, Offer};
+use crate::connect::{Connect, Offer, Stream};
 use crate::request_body::RequestBody;
+use crate::response_body::BrokenOff;
 pub(crate) use translate::TakesTrailers;
+
+/// How often unused connections are looked at, at least: one that its server has closed does not stay longer.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long and how many unused connections are kept, of each protocol.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +74,7 @@ impl Pool {
             opening: Mutex::default(),
         });
         if !keep.idle_timeout.is_zero() {
-            tokio::spawn(close_unused(Arc::downgrade(&pool), keep.idle_timeout));
+            tokio::spawn(close_unused(Arc::downgrade(&pool), keep.idle_timeout.min(SWEEP)));
         }
         pool
     }
@@ -112,11 +122,10 @@ impl Pool {
         if need == Need::Any {
             self.chose_http1.store(!connection.http2, Ordering::Relaxed);
         }
-        match (connection.http2, connection.io) {
-            (false, Io::Plain(io)) => self.http1.open(io.into_inner()).await.map(Some),
-            (false, Io::Tls(io)) => self.http1.open(io.into_inner()).await.map(Some),
-            (true, Io::Plain(io)) => self.http2.open(io, connection.origin).await.map(|()| None),
-            (true, Io::Tls(io)) => self.http2.open(*io, connection.origin).await.map(|()| None),
+        if connection.http2 {
+            self.http2.open(TokioIo::new(connection.io), connection.origin).await.map(|()| None)
+        } else {
+            Ok(Some(self.http1.open(connection.io)))
         }
     }
 
@@ -139,7 +148,7 @@ impl Pool {
             let opened = pool.connect.in_time(pool.open(Need::Any)).await.map(|loan| {
                 // It chose HTTP/1.1. One of those who wait takes this one, the others open their own.
                 if let Some(loan) = loan {
-                    loan.give_back(true);
+                    loan.keep();
                 }
             });
             tell.send_replace(Some(opened));
@@ -148,7 +157,7 @@ impl Pool {
     }
 }
 
-/// Without requests nobody looks at the lists, so a task closes what has grown old; it ends with the pool.
+/// Without requests nobody looks at the lists, so a task closes what has grown old or was closed by its server; it ends with the pool.
 async fn close_unused(pool: Weak<Pool>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
@@ -162,12 +171,13 @@ async fn close_unused(pool: Weak<Pool>, every: Duration) {
 pub(crate) struct SendFailed {
     /// The request itself, where no byte of it was written.
     pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+    /// What that means for the exchange.
+    pub(crate) failure: RelayFailure,
     /// Why.
-    pub(crate) error: hyper::Error,
+    pub(crate) error: Box<dyn Error + Send + Sync>,
 }
 
-/// A place on a connection, on loan. Dropping it and the response cancels the work: an HTTP/1.1 connection closes at once, an
-/// HTTP/2 stream is reset.
+/// A place on a connection, on loan.
 pub(crate) struct Lease {
     kind: Kind,
     reused: bool,
@@ -184,28 +194,72 @@ impl Lease {
         self.reused
     }
 
-    /// Sends a request, which has HTTP/1.1's form. Where nothing of it was written, the error carries it back.
-    pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailed> {
-        match &mut self.kind {
+    /// Sends a request, which has HTTP/1.1's form. Where nothing of it was written, the error carries it back. Dropping the
+    /// future cancels the work.
+    pub(crate) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
+        match self.kind {
             Kind::Http1(loan) => loan.send(request).await,
             Kind::Http2(stream) => stream.send(request).await,
         }
     }
+}
 
-    /// Whether a body that has no more frames is whole. hyper takes a stream that its server resets without an error code
-    /// for one that ended (RFC 9113 §8.1 allows that reset behind the end only).
-    pub(crate) fn is_whole(&self, body: &Incoming) -> bool {
-        match self.kind {
-            Kind::Http1(_) => true,
-            Kind::Http2(_) => body.is_end_stream(),
+/// A response's body on its way down, and the place on a connection that it comes by. Dropping it cancels the work: an
+/// HTTP/1.1 connection closes at once, an HTTP/2 stream is reset.
+pub(crate) enum Reply {
+    Http1(Box<http1::Receiving>),
+    Http2(http2::Receiving),
+}
+
+impl Reply {
+    /// The next frame; `None` at the announced end.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self {
+            Reply::Http1(receiving) => {
+                let frame = Pin::new(&mut receiving.reply).poll_frame(cx);
+                frame.map_err(|error| BrokenOff::Upstream(Box::new(error)))
+            }
+            Reply::Http2(receiving) => receiving.poll_frame(cx),
         }
     }
 
-    /// The exchange is over, and the connection good for others.
-    pub(crate) fn give_back(self, announced_length: bool) {
-        match self.kind {
-            Kind::Http1(loan) => loan.give_back(announced_length),
-            Kind::Http2(stream) => drop(stream),
+    /// The body as it is on an HTTP/1.1 connection, if it comes framed like this; it can be passed on as it stands.
+    pub(crate) fn as_wire(&mut self, framing: &Framing) -> Option<&mut client::Reply<Stream, RequestBody>> {
+        match self {
+            Reply::Http1(receiving) => Some(&mut receiving.reply).filter(|reply| reply.is_framed_as(framing)),
+            Reply::Http2(_) => None,
+        }
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Reply::Http1(receiving) => receiving.reply.is_end(),
+            Reply::Http2(receiving) => receiving.is_end(),
+        }
+    }
+
+    /// Bytes that are yet to come, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Reply::Http1(receiving) => receiving.reply.length(),
+            Reply::Http2(receiving) => receiving.length(),
+        }
+    }
+
+    /// The transport, and what was read of it behind the head: after a 101.
+    pub(crate) fn into_switched(self) -> Option<(Stream, BytesMut)> {
+        match self {
+            Reply::Http1(receiving) => Some(receiving.reply.into_switched()),
+            Reply::Http2(_) => None,
+        }
+    }
+
+    /// The exchange is over, and the connection may serve others.
+    pub(crate) fn give_back(self) {
+        match self {
+            Reply::Http1(receiving) => receiving.give_back(),
+            Reply::Http2(receiving) => drop(receiving),
         }
     }
 }

@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
-use http_body_util::Full;
 use limpid_core::{Category, Endpoint, RelayFailure};
 use serde_json::json;
 
@@ -46,7 +45,7 @@ fn response(failure: RelayFailure, endpoint: Endpoint, upstream: Option<&str>) -
         Endpoint::Messages => json!({"type": "error", "error": {"type": kind, "message": message}}),
         _ => json!({"error": {"message": message, "type": kind, "param": null, "code": failure.reason()}}),
     };
-    let mut response = Response::new(ResponseBody::Own(Full::new(Bytes::from(body.to_string()))));
+    let mut response = Response::new(ResponseBody::own(Bytes::from(body.to_string())));
     *response.status_mut() = status(failure);
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

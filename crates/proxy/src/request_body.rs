@@ -1,11 +1,12 @@
 //! The client's body on its way upstream: passed on frame by frame, looked at in passing.
 //!
-//! hyper polls it from the upstream connection's task while the exchange waits elsewhere for the response, so what is
-//! seen goes into a [`RequestTap`] that both hold. Its mutex is taken once a request frame and once at settlement,
+//! It is polled by whoever writes it upstream, which for HTTP/2 is a task of hyper's, while the exchange waits for the
+//! response. So what is seen goes into a [`RequestTap`] that both hold. Its mutex is taken once a request frame and once at settlement,
 //! never by two at a time for longer than a scan of at most 64 KiB; the response's path has no lock at all.
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -16,6 +17,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use limpid_core::{KeptText, RequestFacts, UsageAsked};
+use limpid_http1::framing::BodyError;
+use limpid_http1::server;
 use limpid_observe::{MetadataLabel, RequestObserver};
 use tokio::time::Instant;
 
@@ -128,8 +131,8 @@ impl RequestTap {
         self.broken.load(Ordering::Acquire).then_some(how)
     }
 
-    fn broke(&self, error: &hyper::Error) {
-        self.malformed.store(is_malformed(error), Ordering::Relaxed);
+    fn broke(&self, error: &ClientError) {
+        self.malformed.store(error.is_malformed(), Ordering::Relaxed);
         self.broken.store(true, Ordering::Release);
     }
 
@@ -160,16 +163,71 @@ impl RequestTap {
     }
 }
 
-/// hyper tells framing that it cannot read as invalid input or data; all other errors are a connection that is gone.
-fn is_malformed(error: &hyper::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+/// A client's body, by either protocol.
+pub(crate) enum ClientBody {
+    Http1(server::RequestBody),
+    Http2(Incoming),
+}
+
+/// How it broke off.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    Http1(BodyError),
+    Http2(hyper::Error),
+}
+
+impl ClientError {
+    /// hyper tells framing that it cannot read as invalid input or data; all other errors are a connection that is gone.
+    fn is_malformed(&self) -> bool {
+        let mut cause = match self {
+            ClientError::Http1(error) => return matches!(error, BodyError::Malformed),
+            ClientError::Http2(error) => error.source(),
+        };
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+            }
+            cause = error.source();
         }
-        cause = error.source();
+        false
     }
-    false
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Http1(error) => error.fmt(f),
+            ClientError::Http2(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ClientError {}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = ClientError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
+        match self.get_mut() {
+            ClientBody::Http1(body) => Pin::new(body).poll_frame(cx).map_err(ClientError::Http1),
+            ClientBody::Http2(body) => Pin::new(body).poll_frame(cx).map_err(ClientError::Http2),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ClientBody::Http1(body) => body.is_end_stream(),
+            ClientBody::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ClientBody::Http1(body) => body.size_hint(),
+            ClientBody::Http2(body) => body.size_hint(),
+        }
+    }
 }
 
 /// A body that was to be read whole.
@@ -184,13 +242,13 @@ pub(crate) enum Whole {
 
 /// A request's body. What was read ahead, to find the model or to ask for usage, comes first.
 pub(crate) struct RequestBody {
-    ahead: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
-    rest: Incoming,
+    ahead: VecDeque<Result<Frame<Bytes>, ClientError>>,
+    rest: ClientBody,
     tap: Arc<RequestTap>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(rest: Incoming, tap: Arc<RequestTap>) -> RequestBody {
+    pub(crate) fn new(rest: ClientBody, tap: Arc<RequestTap>) -> RequestBody {
         RequestBody { ahead: VecDeque::new(), rest, tap }
     }
 
@@ -243,7 +301,7 @@ impl RequestBody {
         self.ahead = data.into_iter().map(|part| Ok(Frame::data(part))).chain(others).collect();
     }
 
-    fn look(&self, frame: &Result<Frame<Bytes>, hyper::Error>) {
+    fn look(&self, frame: &Result<Frame<Bytes>, ClientError>) {
         match frame.as_ref().map(Frame::data_ref) {
             Ok(Some(data)) => self.tap.saw(data),
             Ok(None) => {}
@@ -254,9 +312,9 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ClientError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let this = self.get_mut();
         if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(frame));

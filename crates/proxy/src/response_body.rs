@@ -1,26 +1,28 @@
-//! The upstream's body on its way to the client: each frame passed on as it is, looked at in passing.
+//! The upstream's body on its way to the client: passed on as it is, looked at in passing.
 //!
-//! There is no task and no channel between the two connections: hyper polls this body when the client can take more,
-//! and only then is the upstream read. Back-pressure is the transport's own.
+//! There is no task and no channel between the two connections: the client's connection polls this body when the client
+//! can take more, and only then is the upstream read. Back-pressure is the transport's own.
 //!
-//! **Reader lag.** After a frame is handed over, hyper writes it and polls again. If the next frame is there at once on
-//! that poll, it may have waited since the hand-over: that time is the client's (a slow reader), not the model's, and is
-//! counted as lag. If the poll has to wait for the upstream, nothing waited for the client.
+//! **Two ways.** From HTTP/1.1 to HTTP/1.1 the bytes pass as they stand on the wire, chunks and all ([`Outgoing`]); what
+//! the observer sees are the data within them. Where the two sides frame differently, or the body is edited, it goes by
+//! frames.
 //!
-//! **Endings.** `None` or a fulfilled length is the announced end; an error is passed on as an error, so that hyper
-//! breaks the client's connection off instead of ending it cleanly; being dropped before either is the client's leaving.
-//! hyper does not poll a body again whose length is fulfilled, so that is checked after every frame.
+//! **Reader lag.** After bytes are handed over they are written, and the body is polled again. If the next are there at
+//! once on that poll, they may have waited since the hand-over: that time is the client's (a slow reader), not the
+//! model's, and is counted as lag. If the poll has to wait for the upstream, nothing waited for the client.
 //!
-//! **Cuts.** hyper drops what it has not written yet when a body fails. So an error that comes right behind a frame, or
-//! right behind the head, is held back for one poll that has nothing: then hyper writes first.
+//! **Endings.** The announced end, or a fulfilled length, ends the exchange; for HTTP/1.1 once the last byte is written.
+//! An error is passed on as an error, so that the client's connection is broken off instead of ending cleanly; being
+//! dropped before either is the client's leaving. hyper does not poll a body again whose length is fulfilled, so that is
+//! checked after every frame.
+//!
+//! **Cuts over HTTP/2.** hyper drops what it has not written yet when a body fails. So an error that comes right behind a
+//! frame, or right behind the head, is held back for one poll that has nothing: then hyper writes first.
 //!
 //! **Edited.** The one exception: where limpid asked for usage in the client's stead, it takes it out again; see
 //! `ask_usage`. Such a body holds the begin of an event until it is whole, and tells no length.
-//!
-//! **No body, but a length.** A 304 and the answer to a HEAD tell the length of what they do not carry, and 0 is a length
-//! too. hyper takes that field away or moves it if the body says beforehand that it is over, so over HTTP/1.1 such a body
-//! says nothing and ends when it is polled.
 
+use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,28 +30,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use limpid_core::{Clock, Ending, RelayFailure, Tick};
+use limpid_http1::framing::{Frames, Framing};
+use limpid_http1::server::{Outgoing, Wire};
 
 use crate::ask_usage::Edited;
 use crate::exchange::Exchange;
-use crate::pool::Lease;
+use crate::pool::Reply;
 use crate::watchdog::Watchdog;
 
 /// The body of a response: relayed, or limpid's own.
 pub(crate) enum ResponseBody {
     Relayed(RelayedBody),
-    Own(Full<Bytes>),
+    Own(Full<Bytes>, Frames),
+}
+
+impl ResponseBody {
+    /// limpid's own.
+    pub(crate) fn own(bytes: Bytes) -> ResponseBody {
+        ResponseBody::Own(Full::new(bytes), Frames::default())
+    }
 }
 
 /// A relayed body.
 pub(crate) struct RelayedBody {
-    upstream: Incoming,
+    /// `None` once it is over.
+    upstream: Option<Reply>,
     exchange: Exchange,
-    lease: Option<Lease>,
-    announced_length: bool,
-    /// See the module: it is over, and does not say so.
-    silent: bool,
     clock: Clock,
     handed_over: Option<Tick>,
     /// hyper has the head or a frame that it may not have written yet.
@@ -58,13 +66,14 @@ pub(crate) struct RelayedBody {
     held_back: Option<BrokenOff>,
     watchdog: Option<Watchdog>,
     edited: Option<Box<Edited>>,
+    frames: Frames,
 }
 
 /// Why a body is broken off.
 #[derive(Debug)]
 pub(crate) enum BrokenOff {
     /// The upstream broke off.
-    Upstream(hyper::Error),
+    Upstream(Box<dyn Error + Send + Sync>),
     /// The upstream reset its stream without an error and without an end.
     NoEnd,
     /// The upstream was silent for too long.
@@ -81,64 +90,79 @@ impl fmt::Display for BrokenOff {
     }
 }
 
-impl std::error::Error for BrokenOff {}
+impl Error for BrokenOff {}
 
 impl RelayedBody {
-    /// `keep_length`: the head tells a length, which must reach the client as it is. `edited`: it does not, and the body is
-    /// edited.
+    /// `edited`: the head tells no length, and the body is edited.
     pub(crate) fn new(
-        upstream: Incoming,
+        upstream: Reply,
         exchange: Exchange,
-        lease: Lease,
         clock: Clock,
-        keep_length: bool,
         watchdog: Option<Watchdog>,
         edited: Option<Edited>,
     ) -> RelayedBody {
-        let announced_length = upstream.size_hint().exact().is_some();
         let bodiless = exchange.without_body();
-        let silent = keep_length && (bodiless || upstream.is_end_stream());
         let mut body = RelayedBody {
-            upstream,
+            upstream: Some(upstream),
             exchange,
-            lease: Some(lease),
-            announced_length,
-            silent,
             clock,
             handed_over: None,
             unwritten: true,
             held_back: None,
             watchdog,
             edited: edited.map(Box::new),
+            frames: Frames::default(),
         };
-        if bodiless {
+        if bodiless || body.is_complete() {
             body.end();
-        } else {
-            body.end_if_complete();
         }
         body
     }
 
     /// A fulfilled length is the end too: HTTP/2 may tell its end in a frame of its own, for which hyper would not ask.
-    fn end_if_complete(&mut self) {
-        if self.upstream.is_end_stream() || self.upstream.size_hint().exact() == Some(0) {
-            self.end();
-        }
+    fn is_complete(&self) -> bool {
+        self.upstream.as_ref().is_none_or(Reply::is_end)
     }
 
     /// The whole body has come: the connection is free for others, the exchange is over.
     fn end(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back(self.announced_length);
+        if let Some(upstream) = self.upstream.take() {
+            upstream.give_back();
         }
         self.exchange.finish(Ending::End);
     }
 
+    /// It breaks off: so does the upstream's connection.
+    fn break_off(&mut self, error: &BrokenOff) {
+        tracing::debug!(%error, "the body is broken off");
+        self.upstream = None;
+        self.exchange.failed(match error {
+            BrokenOff::Upstream(_) | BrokenOff::NoEnd => RelayFailure::BodyCutOff,
+            BrokenOff::Silence(failure) => *failure,
+        });
+        self.exchange.finish(Ending::UpstreamError);
+    }
+
+    /// The upstream has nothing: ready if that has lasted too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BrokenOff> {
+        self.handed_over = None;
+        self.unwritten = false;
+        let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
+        watchdog.poll_silence(cx, self.exchange.awaits_token()).map(BrokenOff::Silence)
+    }
+
+    fn moved(&mut self) {
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.moved();
+        }
+    }
+
     /// What comes next from upstream; see the module for what an error waits for.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        let polled = match self.held_back.take() {
-            Some(error) => Poll::Ready(Some(Err(error))),
-            None => Pin::new(&mut self.upstream).poll_frame(cx).map(|frame| self.checked(frame)),
+        let polled = match (self.held_back.take(), &mut self.upstream) {
+            (Some(error), _) => Poll::Ready(Some(Err(error))),
+            (None, Some(upstream)) => upstream.poll_frame(cx),
+            (None, None) => Poll::Ready(None),
         };
         match polled {
             Poll::Ready(Some(Err(error))) if std::mem::take(&mut self.unwritten) => {
@@ -146,34 +170,11 @@ impl RelayedBody {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Poll::Pending => {
-                self.handed_over = None;
-                self.unwritten = false;
-                let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
-                let failure = ready!(watchdog.poll_silence(cx, self.exchange.awaits_token()));
-                Poll::Ready(Some(Err(BrokenOff::Silence(failure))))
-            }
+            Poll::Pending => self.poll_silence(cx).map(|silence| Some(Err(silence))),
             Poll::Ready(frame) => {
-                if let Some(watchdog) = &mut self.watchdog {
-                    watchdog.moved();
-                }
+                self.moved();
                 Poll::Ready(frame)
             }
-        }
-    }
-
-    fn checked(&self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Result<Frame<Bytes>, BrokenOff>> {
-        match frame {
-            None if self.lease.as_ref().is_some_and(|l| !l.is_whole(&self.upstream)) => Some(Err(BrokenOff::NoEnd)),
-            frame => frame.map(|f| f.map_err(BrokenOff::Upstream)),
-        }
-    }
-
-    fn saw(&mut self, frame: &Frame<Bytes>) {
-        let at = self.clock.now();
-        let waited = self.handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then));
-        if let Some(data) = frame.data_ref() {
-            self.exchange.saw(data, at, waited);
         }
     }
 
@@ -183,18 +184,16 @@ impl RelayedBody {
         match &polled {
             Some(Ok(frame)) => {
                 self.unwritten = true;
-                self.saw(frame);
-                self.end_if_complete();
+                let at = self.clock.now();
+                let waited = self.handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then));
+                if let Some(data) = frame.data_ref() {
+                    self.exchange.saw(data, at, waited);
+                }
+                if self.is_complete() {
+                    self.end();
+                }
             }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "the body is broken off");
-                self.lease = None;
-                self.exchange.failed(match error {
-                    BrokenOff::Upstream(_) | BrokenOff::NoEnd => RelayFailure::BodyCutOff,
-                    BrokenOff::Silence(failure) => *failure,
-                });
-                self.exchange.finish(Ending::UpstreamError);
-            }
+            Some(Err(error)) => self.break_off(error),
             None => self.end(),
         }
         Poll::Ready(polled)
@@ -218,6 +217,45 @@ impl RelayedBody {
             self.handed_over = None;
         }
     }
+
+    /// The body as it stands on the wire, where both sides frame it alike; else `None`.
+    fn poll_as_it_stands(
+        &mut self,
+        cx: &mut Context<'_>,
+        framing: &Framing,
+        into: &mut [u8],
+    ) -> Option<Poll<Result<Wire, BrokenOff>>> {
+        if self.edited.is_some() {
+            return None;
+        }
+        let RelayedBody { upstream, exchange, clock, handed_over, .. } = self;
+        let reply = upstream.as_mut()?.as_wire(framing)?;
+        // All that one read brings came at one time.
+        let mut seen = None;
+        let polled = reply.poll_wire(cx, framing, into, |data| {
+            let (at, waited) = seen.take().unwrap_or_else(|| {
+                let at = clock.now();
+                (at, handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then)))
+            });
+            exchange.saw(data, at, waited);
+            seen = Some((at, Duration::ZERO));
+        });
+        Some(match polled {
+            Poll::Pending => self.poll_silence(cx).map(|silence| {
+                self.break_off(&silence);
+                Err(silence)
+            }),
+            Poll::Ready(Ok(wire)) => {
+                self.moved();
+                Poll::Ready(Ok(wire))
+            }
+            Poll::Ready(Err(error)) => {
+                let error = BrokenOff::Upstream(Box::new(error));
+                self.break_off(&error);
+                Poll::Ready(Err(error))
+            }
+        })
+    }
 }
 
 impl Body for RelayedBody {
@@ -233,11 +271,55 @@ impl Body for RelayedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.silent && self.upstream.is_end_stream() && self.edited.as_ref().is_none_or(|e| e.is_empty())
+        self.is_complete() && self.edited.as_ref().is_none_or(|e| e.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.silent || self.edited.is_some() { SizeHint::default() } else { self.upstream.size_hint() }
+        self.length().map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+impl RelayedBody {
+    fn length(&self) -> Option<u64> {
+        match &self.upstream {
+            _ if self.edited.is_some() => None,
+            Some(upstream) => upstream.length(),
+            None => Some(0),
+        }
+    }
+}
+
+impl Outgoing for ResponseBody {
+    type Error = BrokenOff;
+
+    fn length(&self) -> Option<u64> {
+        match self {
+            ResponseBody::Relayed(body) => body.length(),
+            ResponseBody::Own(body, _) => body.size_hint().exact(),
+        }
+    }
+
+    fn poll_wire(&mut self, cx: &mut Context<'_>, framing: &Framing, into: &mut [u8]) -> Poll<Result<Wire, BrokenOff>> {
+        match self {
+            ResponseBody::Relayed(body) => {
+                if let Some(polled) = body.poll_as_it_stands(cx, framing, into) {
+                    return polled;
+                }
+                let mut frames = std::mem::take(&mut body.frames);
+                let polled = frames.poll_wire(cx, body, framing, into);
+                body.frames = frames;
+                polled
+            }
+            ResponseBody::Own(body, frames) => {
+                frames.poll_wire(cx, body, framing, into).map_err(|never| match never {})
+            }
+        }
+    }
+
+    fn sent(&mut self) {
+        if let ResponseBody::Relayed(body) = self {
+            body.end();
+        }
     }
 }
 
@@ -248,21 +330,21 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             ResponseBody::Relayed(body) => Pin::new(body).poll_frame(cx),
-            ResponseBody::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            ResponseBody::Own(body, _) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Relayed(body) => body.is_end_stream(),
-            ResponseBody::Own(body) => body.is_end_stream(),
+            ResponseBody::Own(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Relayed(body) => body.size_hint(),
-            ResponseBody::Own(body) => body.size_hint(),
+            ResponseBody::Own(body, _) => body.size_hint(),
         }
     }
 }

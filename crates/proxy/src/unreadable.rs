@@ -1,15 +1,14 @@
-//! What a client sent and hyper could make no request of.
+//! What a client sent that is no request.
 //!
-//! hyper answers it with a bare 400, 414 or 431 and closes: limpid has no request, so there is no JSON and no record. That
-//! must not pass unseen: each is counted, and the log tells of them, but not of each, for whoever sends rubbish would
-//! write it.
+//! It is answered with a bare 400, 414 or 431, and the connection is closed: there is no request, so there is no JSON and
+//! no record. That must not pass unseen: each is counted, and the log tells of them, but not of each, for whoever sends
+//! rubbish would write it.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use limpid_core::{Tick, Unreadable};
-
-use crate::connect::chain;
+use limpid_http1::head::Refused;
 
 /// At most one line in this time.
 const QUIET_NS: u64 = 10_000_000_000;
@@ -22,22 +21,19 @@ pub(crate) struct Log {
     untold: AtomicU64,
 }
 
-/// Whether a connection ended because hyper could make no request of what came.
-pub(crate) fn why(error: &(dyn std::error::Error + 'static)) -> Option<Unreadable> {
-    let error = error.downcast_ref::<hyper::Error>()?;
-    match () {
-        () if error.is_parse_too_large() => Some(Unreadable::TooLarge),
-        () if error.is_parse() => Some(Unreadable::Malformed),
-        () => None,
+/// What is counted.
+pub(crate) fn kind(why: Refused) -> Unreadable {
+    match why {
+        Refused::TooLarge | Refused::TargetTooLong => Unreadable::TooLarge,
+        Refused::Malformed => Unreadable::Malformed,
     }
 }
 
 impl Log {
     /// Tells of it, unless it has just told of another.
-    pub(crate) fn tell(&self, now: Tick, peer: SocketAddr, error: &(dyn std::error::Error + 'static)) {
+    pub(crate) fn tell(&self, now: Tick, peer: SocketAddr, why: Refused) {
         if let Some(untold) = self.turn(now) {
-            let error = chain(error);
-            tracing::warn!(%peer, error, untold, "refused what is no HTTP request, or has too large a head");
+            tracing::warn!(%peer, error = %why, untold, "refused what is no HTTP request, or has too large a head");
         }
     }
 

@@ -13,29 +13,28 @@
 //! and breaks off what is still open when its time is up: the future of [`Splice::run`] is dropped, and with it both
 //! connections and the exchange, which settles as `shutdown`.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
-use http_body_util::Full;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, Ending, Endpoint, RelayFailure, Tick};
+use limpid_http1::server::Switched;
 use limpid_observe::CloseWatch;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
+use crate::connect::Stream;
 use crate::exchange::Exchange;
 use crate::forward::Answer;
-use crate::headers;
-use crate::pool::Lease;
 use crate::request_body::RequestTap;
 use crate::response_body::ResponseBody;
+use crate::{headers, reply};
 
 /// Bytes under way in each direction, at most.
 const BUFFER: usize = 16 * 1024;
@@ -43,17 +42,16 @@ const BUFFER: usize = 16 * 1024;
 /// How long one side may take to end after the other did.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The client's connection, if the request asks to switch to WebSocket.
-pub(crate) fn asked<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
+/// Whether the request asks to switch to WebSocket.
+pub(crate) fn asked<B>(request: &Request<B>) -> bool {
     let fields = request.headers();
-    let websocket = *request.method() == Method::GET
+    *request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && has_token(fields, &CONNECTION, "upgrade")
         && fields.get_all(UPGRADE).iter().count() == 1
         && has_token(fields, &UPGRADE, "websocket")
         && !fields.contains_key(TRANSFER_ENCODING)
-        && fields.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-    websocket.then(|| hyper::upgrade::on(request))
+        && fields.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
 /// Responses over WebSocket is what Realtime is: a session of many responses.
@@ -82,11 +80,11 @@ impl Slot {
 
 /// Two connections that are about to become one.
 pub(crate) struct Splice {
-    client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: Stream,
+    /// What was read of it already.
+    read: BytesMut,
     exchange: Exchange,
     clock: Clock,
-    lease: Lease,
     silence: Silence,
 }
 
@@ -94,21 +92,20 @@ pub(crate) struct Splice {
 pub(crate) fn switch(
     answer: Answer,
     mut exchange: Exchange,
-    client: OnUpgrade,
     clock: Clock,
     idle: Option<Duration>,
     slot: &Slot,
 ) -> Response<ResponseBody> {
-    let Answer { mut response, lease, .. } = answer;
-    exchange.answered(response.status().as_u16(), response.headers());
-    let upstream = hyper::upgrade::on(&mut response);
-    let (mut parts, _no_body) = response.into_parts();
+    let (mut parts, reply) = answer.response.into_parts();
+    exchange.answered(parts.status.as_u16(), &parts.headers);
+    // Only a connection of HTTP/1.1 can switch, and only such a one was asked for.
+    let Some((upstream, read)) = reply.into_switched() else { return reply::answer(exchange, RelayFailure::Internal) };
     parts.headers = headers::response(&parts.headers, parts.status, Version::HTTP_11);
     parts.version = Version::HTTP_11;
     let silence = Silence { limit: idle, began: Instant::now(), moved_ns: AtomicU64::new(0) };
-    let splice = Splice { client, upstream, exchange, clock, lease, silence };
+    let splice = Splice { upstream, read, exchange, clock, silence };
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(splice);
-    Response::from_parts(parts, ResponseBody::Own(Full::default()))
+    Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }
 
 /// Who ended.
@@ -148,15 +145,10 @@ impl Silence {
 
 impl Splice {
     /// Relays until both sides have ended.
-    pub(crate) async fn run(self) {
-        let Splice { client, upstream, mut exchange, clock, lease, silence } = self;
-        // Where the client left before it had the 101, dropping the exchange says so.
-        let (Ok(client), Some(tap)) = (client.await, exchange.tap()) else { return };
-        let (first, closed) = match upstream.await {
-            Ok(upstream) => relay(client, upstream, &mut exchange, &tap, &clock, &silence).await,
-            Err(_) => (Side::Upstream, false),
-        };
-        drop(lease);
+    pub(crate) async fn run(self, client: Switched) {
+        let Splice { upstream, read, mut exchange, clock, silence } = self;
+        let Some(tap) = exchange.tap() else { return };
+        let (first, closed) = relay(client, (upstream, read), &mut exchange, &tap, &clock, &silence).await;
         let ending = match first {
             _ if closed => Ending::End,
             Side::Client => Ending::ClientGone,
@@ -175,15 +167,16 @@ impl Splice {
 
 /// Who ended first, and whether one of them had said goodbye. Both connections are closed after it.
 async fn relay(
-    client: Upgraded,
-    upstream: Upgraded,
+    client: Switched,
+    (upstream, read): (Stream, BytesMut),
     exchange: &mut Exchange,
     tap: &RequestTap,
     clock: &Clock,
     silence: &Silence,
 ) -> (Side, bool) {
-    let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-    let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
+    let (from_client, to_client) = (Cursor::new(client.read).chain(client.from), client.to);
+    let (from_upstream, to_upstream) = tokio::io::split(upstream);
+    let from_upstream = Cursor::new(read).chain(from_upstream);
     let (mut client_said, mut upstream_said) = (CloseWatch::default(), CloseWatch::default());
     let first = {
         let mut up = pin!(copy(from_client, to_upstream, clock, |data, _| {

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets `route`, `settle`, `usage` and `wire`, replayed by the targets' own functions. It stands here because
+//! The corpus of the fuzz targets `route`, `settle` and `usage`, replayed by the targets' own functions. It stands here because
 //! the proxy is the room that may use both; those of the observers are in `crates/observe/tests/corpus.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a corpus that cannot be read fails the test")]
@@ -15,9 +15,6 @@ mod settle;
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
 #[path = "../../../fuzz/src/usage.rs"]
 mod usage;
-#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
-#[path = "../../../fuzz/src/wire.rs"]
-mod wire;
 
 use std::path::Path;
 
@@ -38,11 +35,6 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn heads_of_the_corpus_keep_the_invariants() {
     replay("route", route::check);
-}
-
-#[test]
-fn connections_of_the_corpus_keep_the_invariants() {
-    replay("wire", wire::check);
 }
 
 #[test]

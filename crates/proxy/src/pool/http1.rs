@@ -1,37 +1,26 @@
 //! HTTP/1.1 connections: one exchange at a time; kept, lent, and never lent when they may be closing.
 //!
-//! hyper-util's pool hands a connection out again the moment a reply is over. Servers that close after a streamed
-//! reply while they advertise keep-alive (llama.cpp's does) turn that into a race, and pooled proxies lose some of it as
-//! 502s. So a connection whose last reply had no announced length rests for [`REST`] before it is lent again: by then
-//! the server's FIN has arrived and the connection is known to be closed. A reply of announced length, as a short JSON
-//! one, frees its connection at once.
+//! Servers that close after a streamed reply while they advertise keep-alive (llama.cpp's does) turn reuse into a race,
+//! and pooled proxies lose some of it as 502s. So a connection whose last reply had no announced length rests for [`REST`]
+//! before it is lent again: by then the server's FIN has arrived. A reply of announced length, as a short JSON one,
+//! frees its connection at once. And before a connection is lent, the kernel is asked whether anything has come by it: a
+//! connection on which the other side has ended, or spoken unasked, is not lent.
 //!
-//! An upstream may answer before it has read the whole request. Its connection is then still busy with the upload, and is
-//! not lent before that is over: who got it would wait for somebody else's client.
-//!
-//! The rest cannot be expressed in hyper-util's pool, which is why this one exists; connecting is still its connector's.
+//! An unused connection has no task. What its server has closed is found when it would be lent, or by the sweep.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::{Request, Response, body::Incoming};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::AbortHandle;
+use limpid_http1::client::{self, Connection, SendError};
 
-use super::small_reads::SmallReads;
-use super::{Keep, SendFailed};
-use crate::connect::chain;
-use crate::headers::MAX_FIELDS;
+use super::{Keep, Reply, SendFailed};
+use crate::connect::Stream;
 use crate::request_body::RequestBody;
 
 /// How long a connection rests after a reply whose length was not announced.
 const REST: Duration = Duration::from_millis(250);
-
-/// The largest head of a reply, bytes. How much of a body is read ahead is bounded by [`SmallReads`].
-const MAX_HEAD: usize = 64 * 1024;
 
 /// The connections that nobody uses.
 pub(super) struct Connections {
@@ -41,8 +30,7 @@ pub(super) struct Connections {
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
+    connection: Connection<Stream>,
     since: Tick,
     usable_from: Tick,
 }
@@ -52,61 +40,42 @@ impl Connections {
         Arc::new(Connections { clock, keep, idle: Mutex::default() })
     }
 
-    /// The most recently used connection that is open, rested and has nothing left to send, if there is one.
+    /// The most recently used connection that is rested and open, if there is one.
     pub(super) fn reuse(self: &Arc<Connections>) -> Option<Loan> {
         let now = self.clock.now();
         let mut idle = self.lock();
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            if idle[at].sender.is_closed() || now.since(idle[at].since) >= self.keep.idle_timeout {
-                idle.remove(at).task.abort();
-            } else if idle[at].usable_from <= now && idle[at].sender.is_ready() {
-                let Idle { sender, task, .. } = idle.remove(at);
-                return Some(Loan { sender, close: CloseOnDrop(Some(task)), home: Arc::clone(self) });
+            if now.since(idle[at].since) >= self.keep.idle_timeout {
+                idle.remove(at);
+            } else if idle[at].usable_from <= now {
+                let mut connection = idle.remove(at).connection;
+                if connection.io().is_quiet() {
+                    return Some(Loan { connection, home: Arc::clone(self) });
+                }
             }
         }
         None
     }
 
     /// Begins to speak on a new connection.
-    pub(super) async fn open<T>(self: &Arc<Connections>, io: T) -> Result<Loan, RelayFailure>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut builder = Builder::new();
-        builder.preserve_header_case(true).max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
-        let (sender, connection) = builder.handshake(TokioIo::new(SmallReads::new(io))).await.map_err(|error| {
-            tracing::warn!(error = chain(&error), "HTTP handshake failed");
-            RelayFailure::Connect
-        })?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(error = chain(&error), "upstream connection ended");
-            }
-        });
-        Ok(Loan { sender, close: CloseOnDrop(Some(task.abort_handle())), home: Arc::clone(self) })
+    pub(super) fn open(self: &Arc<Connections>, io: Stream) -> Loan {
+        Loan { connection: Connection::new(io), home: Arc::clone(self) }
     }
 
-    /// Closes what has grown old.
+    /// Closes what has grown old, or was closed by its server.
     pub(super) fn close_unused(&self) {
         let now = self.clock.now();
-        self.lock().retain(|idle| {
-            let keep = !idle.sender.is_closed() && now.since(idle.since) < self.keep.idle_timeout;
-            if !keep {
-                idle.task.abort();
-            }
-            keep
-        });
+        self.lock()
+            .retain_mut(|idle| now.since(idle.since) < self.keep.idle_timeout && idle.connection.io().is_quiet());
     }
 
-    fn keep(&self, sender: SendRequest<RequestBody>, task: AbortHandle, rest: Duration) {
+    fn keep(&self, connection: Connection<Stream>, rest: Duration) {
         let now = self.clock.now();
         let mut idle = self.lock();
-        if idle.len() < self.keep.max_idle && !sender.is_closed() {
-            idle.push(Idle { sender, task, since: now, usable_from: now.plus(rest) });
-        } else {
-            task.abort();
+        if idle.len() < self.keep.max_idle {
+            idle.push(Idle { connection, since: now, usable_from: now.plus(rest) });
         }
     }
 
@@ -115,48 +84,49 @@ impl Connections {
     }
 }
 
-impl Drop for Connections {
-    fn drop(&mut self) {
-        for idle in self.lock().drain(..) {
-            idle.task.abort();
-        }
-    }
-}
-
-/// A connection on loan. Dropping it closes the connection at once, and with it cancels the work it carries; only
-/// [`Loan::give_back`] keeps it.
+/// A connection on loan. Dropping it closes the connection, and with it cancels the work it carries.
 pub(super) struct Loan {
-    sender: SendRequest<RequestBody>,
-    close: CloseOnDrop,
+    connection: Connection<Stream>,
     home: Arc<Connections>,
 }
 
-struct CloseOnDrop(Option<AbortHandle>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.abort();
-        }
-    }
+/// A body and the connection that it comes by. Dropping it closes the connection at once; only
+/// [`Receiving::give_back`] keeps it.
+pub(crate) struct Receiving {
+    pub(super) reply: client::Reply<Stream, RequestBody>,
+    announced_length: bool,
+    home: Arc<Connections>,
 }
 
 impl Loan {
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailed> {
-        // A new connection needs a turn of its task before it takes a request; if it closes meanwhile, sending says so and
-        // gives the request back.
-        let _closed = self.sender.ready().await;
-        self.sender.try_send_request(request).await.map_err(|mut failed| {
-            let unsent = failed.take_message().map(Box::new);
-            SendFailed { unsent, error: failed.into_error() }
-        })
+    /// Keeps the connection, of which nothing was asked yet.
+    pub(super) fn keep(self) {
+        self.home.keep(self.connection, Duration::ZERO);
     }
 
-    /// Keeps the connection for another request: at once, or after a rest if its reply had no announced length.
-    pub(super) fn give_back(self, announced_length: bool) {
-        let Loan { sender, mut close, home } = self;
-        if let Some(task) = close.0.take() {
-            home.keep(sender, task, if announced_length { Duration::ZERO } else { REST });
+    pub(super) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
+        let home = self.home;
+        let response = self.connection.send(request).await.map_err(|error| {
+            let failure = match error {
+                SendError::Refused(_) => RelayFailure::BadResponse,
+                SendError::Closed | SendError::Io(_) | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
+            };
+            SendFailed { unsent: None, failure, error: Box::new(error) }
+        })?;
+        Ok(response.map(|reply| {
+            let announced_length = reply.length().is_some();
+            Reply::Http1(Box::new(Receiving { reply, announced_length, home }))
+        }))
+    }
+}
+
+impl Receiving {
+    /// Keeps the connection for another request, if it is good for one: at once, or after a rest if its reply had no
+    /// announced length.
+    pub(super) fn give_back(self) {
+        let rest = if self.announced_length { Duration::ZERO } else { REST };
+        if let Some(connection) = self.reply.into_idle() {
+            self.home.keep(connection, rest);
         }
     }
 }

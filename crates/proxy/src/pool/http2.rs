@@ -31,9 +31,10 @@ use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
 use tokio::sync::Notify;
 
-use super::{Keep, SendFailed, translate};
+use super::{Keep, Reply, SendFailed, translate};
 use crate::connect::chain;
-use crate::request_body::RequestBody;
+use crate::request_body::{ClientError, RequestBody};
+use crate::response_body::BrokenOff;
 
 /// Streams on one connection at most, whatever the upstream allows.
 const MAX_STREAMS: usize = 100;
@@ -211,9 +212,9 @@ struct Upload {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ClientError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         Pin::new(&mut self.get_mut().body).poll_frame(cx)
     }
 
@@ -234,12 +235,44 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailed> {
+    pub(super) async fn send(mut self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
         let slot = Arc::clone(&self.slot);
         let request = translate::to_http2(request, &self.origin).map(|body| Upload { body, _slot: slot });
-        self.sender.try_send_request(request).await.map_err(|mut failed| {
+        let response = self.sender.try_send_request(request).await.map_err(|mut failed| {
             let unsent = failed.take_message().map(|r| Box::new(translate::to_http1(r.map(|upload| upload.body))));
-            SendFailed { unsent, error: failed.into_error() }
+            let error = failed.into_error();
+            let failure = match () {
+                () if error.is_parse() => RelayFailure::BadResponse,
+                () if error.is_user() => RelayFailure::Internal,
+                () => RelayFailure::ResetBeforeHeaders,
+            };
+            SendFailed { unsent, failure, error: Box::new(error) }
+        })?;
+        Ok(response.map(|body| Reply::Http2(Receiving { body, _slot: self.slot })))
+    }
+}
+
+/// A body and its place among the streams.
+pub(crate) struct Receiving {
+    body: Incoming,
+    _slot: Arc<Slot>,
+}
+
+impl Receiving {
+    /// The next frame. hyper takes a stream that its server resets without an error code for one that ended (RFC 9113
+    /// §8.1 allows that reset behind the end only); here it has not.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        Pin::new(&mut self.body).poll_frame(cx).map(|frame| match frame {
+            None if !self.body.is_end_stream() => Some(Err(BrokenOff::NoEnd)),
+            frame => frame.map(|f| f.map_err(|error| BrokenOff::Upstream(Box::new(error)))),
         })
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.body.is_end_stream() || self.length() == Some(0)
+    }
+
+    pub(super) fn length(&self) -> Option<u64> {
+        self.body.size_hint().exact()
     }
 }

@@ -8,8 +8,7 @@
 //! | limpid's own `x-limpid-*` request fields are taken out | they are for limpid |
 //! | fields of one name stand together, behind the first; their order is kept | order among other names means nothing |
 //! | the version is that of the hop | RFC 9110 §2.5 |
-//! | chunks are cut anew, without extensions; to HTTP/1.0 there are none, and no trailers | the coding is the hop's |
-//! | a reply without a body (HEAD, 304) does not name the transfer coding and the trailers that it would have | likewise; RFC 9112 §6.1 |
+//! | chunks pass without extensions; to HTTP/1.0 there are none, and no trailers | the coding is the hop's |
 //! | a body that its connection ends is chunked for HTTP/1.1 clients | so that its end can be told from a cut |
 //! | trailers pass if announced and, for replies, wanted (`TE: trailers`); names in lower case | RFC 9110 §6.5.1 |
 //! | no or half a response head is a 502 of limpid's own | there is nothing to pass on |
@@ -122,8 +121,7 @@ fn reply(sent: &Message, exchange: &Exchange, request: Option<&Message>) -> Mess
     let old = exchange.request.windows(11).any(|w| w == b" HTTP/1.0\r\n");
     let mut line = sent.line.clone();
     line[7] = if old { b'0' } else { b'1' };
-    let bodiless = sent.framing == Framing::None;
-    let unframed: &[&str] = if old || bodiless { &["transfer-encoding", "trailer"] } else { &[] };
+    let unframed: &[&str] = if old { &["transfer-encoding"] } else { &[] };
     let mut fields = end_to_end(&sent.fields, unframed);
     let mut framing = sent.framing;
     match sent.framing {

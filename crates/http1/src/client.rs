@@ -1,0 +1,372 @@
+//! An upstream's connection: writes a request, reads its response.
+//!
+//! Nothing runs by itself. Whoever waits for the response drives the upload too, and whoever reads the response's body goes
+//! on with an upload that the upstream has answered early. Dropping any of them closes the connection, which cancels the
+//! work behind it.
+//!
+//! **Errors of an upload.** An upstream that stops reading may still answer, and its answer counts: a failure to write ends
+//! the upload alone. If the request's own body breaks off, the connection is given up.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::chunks::{Chunks, Part};
+use crate::framing::{BodyError, Framing, Reading, Wire};
+use crate::head::{self, Refused, ResponseHead};
+use crate::scratch::Scratch;
+use crate::trailers;
+use crate::upload::Upload;
+
+/// The largest head of a response, bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Why there is no response.
+#[derive(Debug)]
+pub enum SendError {
+    /// The connection ended before a head was whole.
+    Closed,
+    /// The connection failed.
+    Io(io::Error),
+    /// What came is no response, or too large a head.
+    Refused(Refused),
+    /// The request's own body broke off.
+    Body(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl std::fmt::Display for SendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SendError::Closed => f.write_str("the connection ended before a response"),
+            SendError::Io(error) => error.fmt(f),
+            SendError::Refused(why) => why.fmt(f),
+            SendError::Body(error) => write!(f, "the request's body broke off: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// A connection that carries nothing.
+#[derive(Debug)]
+pub struct Connection<T>(T);
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
+    /// A new one.
+    pub fn new(io: T) -> Connection<T> {
+        Connection(io)
+    }
+
+    /// The transport.
+    pub fn io(&mut self) -> &mut T {
+        &mut self.0
+    }
+
+    /// Sends a request, with the target and the fields as they are, and waits for the head of its response. Interim
+    /// responses are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; the connection is closed.
+    pub async fn send<B>(self, request: Request<B>) -> Result<Response<Reply<T, B>>, SendError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let asked = request.method().clone();
+        let mut waiting =
+            Waiting { io: self.0, upload: Some(Upload::new(request)), read: BytesMut::new(), asked, seen: 0 };
+        let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
+        let Waiting { io, upload, read, .. } = waiting;
+        let ResponseHead { parts, reading, keep_alive } = head;
+        let reply = Reply { io, read, reading, malformed: false, keep_alive, upload };
+        Ok(Response::from_parts(parts, reply))
+    }
+}
+
+/// A request on its way, whose response is waited for.
+struct Waiting<T, B> {
+    io: T,
+    upload: Option<Box<Upload<B>>>,
+    read: BytesMut,
+    asked: Method,
+    /// How much of what was read is known to hold no head.
+    seen: usize,
+}
+
+impl<T, B> Waiting<T, B>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, SendError>> {
+        drive(&mut self.upload, &mut self.io, cx).map_err(|error| SendError::Body(error.into()))?;
+        loop {
+            if let Some(head) = self.head().map_err(SendError::Refused)? {
+                return Poll::Ready(Ok(head));
+            }
+            let mut scratch = Scratch::take();
+            let read = ready!(poll_read(&mut self.io, cx, &mut scratch)).map_err(SendError::Io)?;
+            if read == 0 {
+                return Poll::Ready(Err(SendError::Closed));
+            }
+            self.read.extend_from_slice(scratch.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// The head, if it is whole; interim ones are taken off.
+    fn head(&mut self) -> Result<Option<ResponseHead>, Refused> {
+        while !self.read.is_empty() && (self.seen == 0 || head::may_have_ended(&self.read, self.seen)) {
+            let bytes = std::mem::take(&mut self.read).freeze();
+            let found = head::read_response(&bytes, &self.asked)?;
+            let rest = found.as_ref().map_or(0, |(_, len)| *len);
+            self.read = BytesMut::from(bytes.get(rest..).unwrap_or_default());
+            match found {
+                Some((head, _)) if is_interim(head.parts.status) => self.seen = 0,
+                Some((_, len)) if len > MAX_HEAD => return Err(Refused::TooLarge),
+                Some((head, _)) => return Ok(Some(head)),
+                None => break,
+            }
+        }
+        self.seen = self.read.len();
+        if self.seen > MAX_HEAD { Err(Refused::TooLarge) } else { Ok(None) }
+    }
+}
+
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Goes on with an upload, if there is one that can go on. One that cannot be written is given up.
+fn drive<T, B>(upload: &mut Option<Box<Upload<B>>>, io: &mut T, cx: &mut Context<'_>) -> Result<(), B::Error>
+where
+    T: AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + Unpin,
+{
+    let Some(going) = upload else { return Ok(()) };
+    match going.poll_write(io, cx) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(Ok(whole)) => {
+            if whole {
+                *upload = None;
+            }
+            Ok(())
+        }
+        Poll::Ready(Err(error)) => Err(error),
+    }
+}
+
+fn poll_read<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut into = ReadBuf::new(into);
+    ready!(Pin::new(io).poll_read(cx, &mut into))?;
+    Poll::Ready(Ok(into.filled().len()))
+}
+
+/// A response's body, on the connection that it comes by.
+#[derive(Debug)]
+pub struct Reply<T, B> {
+    io: T,
+    /// What was read and not taken.
+    read: BytesMut,
+    reading: Reading,
+    /// What came last is no chunk.
+    malformed: bool,
+    keep_alive: bool,
+    upload: Option<Box<Upload<B>>>,
+}
+
+impl<T, B> Reply<T, B>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Whether [`poll_wire`](Reply::poll_wire) gives what a body that is framed so is on the wire.
+    pub fn is_framed_as(&self, framing: &Framing) -> bool {
+        match self.reading {
+            Reading::Chunks(_) => matches!(framing, Framing::Chunked(_)),
+            Reading::Length(_) => matches!(framing, Framing::Length),
+            Reading::ToEnd => *framing == Framing::ToEnd,
+        }
+    }
+
+    /// Reads what is next of the body as it stands on the wire, into `into`, which should be a whole scratch: data in
+    /// the upstream's own chunks, without their extensions and with the trailers that `framing` lets pass. `saw` is shown
+    /// the data.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]. What was put before it is lost on nobody: the error comes alone, on the next call.
+    pub fn poll_wire(
+        &mut self,
+        cx: &mut Context<'_>,
+        framing: &Framing,
+        into: &mut [u8],
+        mut saw: impl FnMut(&[u8]),
+    ) -> Poll<Result<Wire, BodyError>> {
+        self.drive(cx)?;
+        if self.malformed {
+            return Poll::Ready(Err(BodyError::Malformed));
+        }
+        if self.reading.is_end() {
+            return Poll::Ready(Ok(Wire { bytes: 0, ended: true }));
+        }
+        // There is always room for the end of chunks.
+        let room = into.len().saturating_sub(2);
+        let place = into.get_mut(..room).unwrap_or_default();
+        let read = if self.read.is_empty() {
+            let most = self.reading.length().and_then(|n| usize::try_from(n).ok()).unwrap_or(room).min(room);
+            ready!(poll_read(&mut self.io, cx, place.get_mut(..most).unwrap_or_default())).map_err(BodyError::Io)?
+        } else {
+            let now = self.read.len().min(room);
+            place[..now].copy_from_slice(&self.read.split_to(now));
+            now
+        };
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        if read == 0 {
+            self.reading.connection_ended()?;
+            return Poll::Ready(Ok(Wire { bytes: 0, ended: true }));
+        }
+        Poll::Ready(self.follow(read, framing, into, &mut saw))
+    }
+
+    /// Goes through `read` bytes of the body that stand in `into`.
+    fn follow(
+        &mut self,
+        read: usize,
+        framing: &Framing,
+        into: &mut [u8],
+        saw: &mut impl FnMut(&[u8]),
+    ) -> Result<Wire, BodyError> {
+        match &mut self.reading {
+            Reading::Length(left) => {
+                let now = usize::try_from(*left).map_or(read, |left| left.min(read));
+                *left -= now as u64;
+                if now < read {
+                    self.read.extend_from_slice(&into[now..read]);
+                }
+                saw(&into[..now]);
+                Ok(Wire { bytes: now, ended: *left == 0 })
+            }
+            Reading::ToEnd => {
+                saw(&into[..read]);
+                Ok(Wire { bytes: read, ended: false })
+            }
+            Reading::Chunks(chunks) => {
+                let (used, mut bytes, sound) = without_asides(chunks, read, into, saw);
+                // What is sound goes first.
+                self.malformed = !sound;
+                if !sound && bytes == 0 {
+                    return Err(BodyError::Malformed);
+                }
+                let ended = chunks.is_end();
+                if ended {
+                    self.read = BytesMut::from(&into[used..read]);
+                    let fields = trailers::read(chunks.trailers()).map_err(|_| chunks.lose())?;
+                    bytes += framing.end_of_trailers(fields.as_ref(), &mut into[bytes..]);
+                }
+                Ok(Wire { bytes, ended })
+            }
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        drive(&mut self.upload, &mut self.io, cx).map_err(|_| BodyError::CutOff)
+    }
+
+    /// Whether all of the body has been taken.
+    pub fn is_end(&self) -> bool {
+        self.reading.is_end()
+    }
+
+    /// Bytes that are yet to come, where the head told it.
+    pub fn length(&self) -> Option<u64> {
+        self.reading.length()
+    }
+
+    /// The connection, if it can carry another request: the body is whole, nothing came behind it, the request is up, and
+    /// nobody said that this was the last.
+    pub fn into_idle(self) -> Option<Connection<T>> {
+        let good = self.keep_alive && self.reading.is_end() && self.read.is_empty() && self.upload.is_none();
+        good.then_some(Connection(self.io))
+    }
+
+    /// The transport and what was read of it behind the head: after a 101.
+    pub fn into_switched(self) -> (T, BytesMut) {
+        (self.io, self.read)
+    }
+}
+
+/// Moves together what remains of `read` bytes in `into` without the asides. Says how many were used and remain, and
+/// whether they are sound.
+fn without_asides(
+    chunks: &mut Chunks,
+    read: usize,
+    into: &mut [u8],
+    saw: &mut impl FnMut(&[u8]),
+) -> (usize, usize, bool) {
+    let (mut from, mut to) = (0, 0);
+    while from < read && !chunks.is_end() {
+        let Ok((part, count)) = chunks.next(&into[from..read]) else { return (from, to, false) };
+        if part == Part::Data {
+            saw(&into[from..from + count]);
+        }
+        if part != Part::Aside {
+            if from != to {
+                into.copy_within(from..from + count, to);
+            }
+            to += count;
+        }
+        from += count;
+    }
+    (from, to, true)
+}
+
+impl<T, B> Body for Reply<T, B>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        this.drive(cx)?;
+        loop {
+            if this.reading.is_end() {
+                return Poll::Ready(None);
+            }
+            if let Some(frame) = this.reading.take(&mut this.read)? {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if this.reading.is_end() {
+                return Poll::Ready(None);
+            }
+            let mut scratch = Scratch::take();
+            let read = ready!(poll_read(&mut this.io, cx, &mut scratch)).map_err(BodyError::Io)?;
+            if read == 0 {
+                this.reading.connection_ended()?;
+            }
+            this.read.extend_from_slice(&scratch[..read]);
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.reading.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length().map(SizeHint::with_exact).unwrap_or_default()
+    }
+}

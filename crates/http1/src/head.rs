@@ -1,0 +1,330 @@
+//! Heads: read into `http`'s types, and written with each name in the case that it came in.
+//!
+//! A [`HeaderMap`] has names in lower case and groups repeated ones behind the first. [`Spelling`], an extension, keeps how
+//! the names stood in the head. Values share the memory of the head that they came in.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version, request, response};
+
+use crate::MAX_FIELDS;
+use crate::framing::{Reading, ends_in_chunked, told_length};
+
+/// The longest target, bytes; what a [`Uri`] can hold.
+const MAX_TARGET: usize = (u16::MAX - 1) as usize;
+
+/// Why a head is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is no HTTP/1.1, or its framing could be read in two ways.
+    Malformed,
+    /// It has more bytes or fields than are taken.
+    TooLarge,
+    /// Its target is too long.
+    TargetTooLong,
+}
+
+impl Refused {
+    /// The status that tells a client.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Refused::Malformed => StatusCode::BAD_REQUEST,
+            Refused::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refused::TargetTooLong => StatusCode::URI_TOO_LONG,
+        }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refused::Malformed => "what came is no HTTP/1.1",
+            Refused::TooLarge => "the head is too large",
+            Refused::TargetTooLong => "the target is too long",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<httparse::Error> for Refused {
+    fn from(error: httparse::Error) -> Refused {
+        if error == httparse::Error::TooManyHeaders { Refused::TooLarge } else { Refused::Malformed }
+    }
+}
+
+/// How the names of a head's fields were written, in their order.
+#[derive(Debug, Clone)]
+struct Spelling {
+    head: Bytes,
+    names: Vec<(u32, u32)>,
+}
+
+/// The reason phrase of a response, where it is not the usual one (RFC 9112 §4).
+#[derive(Debug, Clone)]
+struct Reason(Bytes);
+
+/// A request's head, and what it tells of its connection and body.
+#[derive(Debug)]
+pub(crate) struct RequestHead {
+    pub(crate) parts: request::Parts,
+    pub(crate) reading: Reading,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+}
+
+/// A response's head, and what it tells of its connection and body.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) parts: response::Parts,
+    pub(crate) reading: Reading,
+    pub(crate) keep_alive: bool,
+}
+
+/// A head's place in the bytes that were read.
+struct Place {
+    len: usize,
+    /// What is no field: a request's method and target, or a response's reason.
+    first: Range<usize>,
+    second: Range<usize>,
+    version: Version,
+    status: u16,
+    fields: Vec<[u32; 4]>,
+}
+
+/// Whether a head may have ended within `bytes`, of which the first `seen` were looked at already.
+pub(crate) fn may_have_ended(bytes: &[u8], seen: usize) -> bool {
+    let tail = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
+    tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")
+}
+
+fn span(within: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(within.as_ptr() as usize);
+    start..start + part.len()
+}
+
+fn places(within: &[u8], fields: &[httparse::Header<'_>]) -> Vec<[u32; 4]> {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let place = |field: &httparse::Header<'_>| {
+        let (name, value) = (span(within, field.name.as_bytes()), span(within, field.value));
+        [number(name.start), number(name.end), number(value.start), number(value.end)]
+    };
+    fields.iter().map(place).collect()
+}
+
+fn version(minor: Option<u8>) -> Version {
+    if minor == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 }
+}
+
+fn locate_request(bytes: &[u8]) -> Result<Option<Place>, Refused> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, bytes, &mut fields)? {
+        httparse::Status::Partial => Ok(None),
+        httparse::Status::Complete(len) => Ok(Some(Place {
+            len,
+            first: span(bytes, request.method.unwrap_or_default().as_bytes()),
+            second: span(bytes, request.path.unwrap_or_default().as_bytes()),
+            version: version(request.version),
+            status: 0,
+            fields: places(bytes, request.headers),
+        })),
+    }
+}
+
+fn locate_response(bytes: &[u8]) -> Result<Option<Place>, Refused> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut fields)? {
+        httparse::Status::Partial => Ok(None),
+        httparse::Status::Complete(len) => Ok(Some(Place {
+            len,
+            first: reason(bytes),
+            second: 0..0,
+            version: version(response.version),
+            status: response.code.unwrap_or_default(),
+            fields: places(bytes, response.headers),
+        })),
+    }
+}
+
+/// Where the reason phrase stands in a response's head that has been found good: behind `HTTP/1.1 200 `. httparse leaves
+/// out one that is not ASCII.
+fn reason(head: &[u8]) -> Range<usize> {
+    const BEFORE: usize = "HTTP/1.1 200 ".len();
+    // Empty lines may come first.
+    let start = head.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0) + BEFORE;
+    let rest = head.get(start - 1..).unwrap_or_default();
+    let line = rest.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    if line.is_empty() { 0..0 } else { start..start - 1 + line.len() }
+}
+
+impl Place {
+    fn fields(&self, head: &Bytes) -> Result<(HeaderMap, Extensions), Refused> {
+        let mut map = HeaderMap::with_capacity(self.fields.len() + 1);
+        let mut names = Vec::with_capacity(self.fields.len());
+        for &[name, name_end, value, value_end] in &self.fields {
+            let part = |from: u32, to: u32| head.get(from as usize..to as usize).unwrap_or_default();
+            let key = HeaderName::from_bytes(part(name, name_end)).map_err(|_| Refused::Malformed)?;
+            let value = HeaderValue::from_maybe_shared(head.slice_ref(part(value, value_end)));
+            map.append(key, value.map_err(|_| Refused::Malformed)?);
+            names.push((name, name_end));
+        }
+        let mut extensions = Extensions::new();
+        extensions.insert(Spelling { head: head.clone(), names });
+        Ok((map, extensions))
+    }
+}
+
+/// Whether the connection may be used again: unless its sender says otherwise in 1.1, only if it does in 1.0.
+fn keep_alive(version: Version, fields: &HeaderMap) -> bool {
+    let lists = || fields.get_all(CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+    let says = |option: &[u8]| lists().any(|o| o.trim_ascii().eq_ignore_ascii_case(option));
+    !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
+}
+
+/// Reads the head of a request from the front of `bytes`; `None` where it has not ended. Gives its length too.
+pub(crate) fn read_request(bytes: &Bytes) -> Result<Option<(RequestHead, usize)>, Refused> {
+    let Some(place) = locate_request(bytes)? else { return Ok(None) };
+    if place.second.len() > MAX_TARGET {
+        return Err(Refused::TargetTooLong);
+    }
+    let head = bytes.slice(..place.len);
+    let (headers, extensions) = place.fields(&head)?;
+    let method = Method::from_bytes(head.get(place.first.clone()).unwrap_or_default());
+    let uri = Uri::from_maybe_shared(head.slice(place.second.clone()));
+    let reading = request_reading(place.version, &headers)?;
+    let mut parts = Request::new(()).into_parts().0;
+    parts.method = method.map_err(|_| Refused::Malformed)?;
+    parts.uri = uri.map_err(|_| Refused::Malformed)?;
+    parts.version = place.version;
+    let expects_continue = place.version == Version::HTTP_11
+        && headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let keep_alive = place.version == Version::HTTP_11 && keep_alive(place.version, &headers);
+    parts.headers = headers;
+    parts.extensions = extensions;
+    Ok(Some((RequestHead { parts, reading, keep_alive, expects_continue }, place.len)))
+}
+
+/// Where a request's body ends (RFC 9112 §6.3). A length beside a coding, and a length that is told twice, are left for the
+/// caller to see and to refuse: here the coding counts, or the one number.
+fn request_reading(version: Version, fields: &HeaderMap) -> Result<Reading, Refused> {
+    match ends_in_chunked(fields) {
+        Some(true) if version == Version::HTTP_11 => Ok(Reading::Chunks(Box::default())),
+        Some(_) => Err(Refused::Malformed),
+        None => Ok(Reading::Length(told_length(fields).map_err(|_| Refused::Malformed)?.unwrap_or(0))),
+    }
+}
+
+/// Reads the head of the response to a request of that method; `None` where it has not ended. Gives its length too.
+pub(crate) fn read_response(bytes: &Bytes, asked: &Method) -> Result<Option<(ResponseHead, usize)>, Refused> {
+    let Some(place) = locate_response(bytes)? else { return Ok(None) };
+    let head = bytes.slice(..place.len);
+    let (headers, mut extensions) = place.fields(&head)?;
+    let status = StatusCode::from_u16(place.status).map_err(|_| Refused::Malformed)?;
+    let reason = head.slice(place.first.clone());
+    if status.canonical_reason().map(str::as_bytes) != Some(&*reason) {
+        extensions.insert(Reason(reason));
+    }
+    let reading = response_reading(place.version, status, asked, &headers)?;
+    let keep_alive = keep_alive(place.version, &headers);
+    let mut parts = Response::new(()).into_parts().0;
+    (parts.status, parts.version, parts.headers, parts.extensions) = (status, place.version, headers, extensions);
+    Ok(Some((ResponseHead { parts, reading, keep_alive }, place.len)))
+}
+
+/// Where a response's body ends (RFC 9112 §6.3).
+fn response_reading(
+    version: Version,
+    status: StatusCode,
+    asked: &Method,
+    fields: &HeaderMap,
+) -> Result<Reading, Refused> {
+    let to_connect = *asked == Method::CONNECT && status.is_success();
+    if status.is_informational() || matches!(status.as_u16(), 204 | 304) || *asked == Method::HEAD || to_connect {
+        return Ok(Reading::NONE);
+    }
+    match ends_in_chunked(fields) {
+        Some(_) if version == Version::HTTP_10 => Err(Refused::Malformed),
+        Some(true) => Ok(Reading::Chunks(Box::default())),
+        Some(false) => Ok(Reading::ToEnd),
+        None => Ok(told_length(fields).map_err(|_| Refused::Malformed)?.map_or(Reading::ToEnd, Reading::Length)),
+    }
+}
+
+/// Writes a request's head. `more` stands behind its fields: whole lines.
+pub(crate) fn write_request(parts: &request::Parts, more: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(parts.method.as_str().as_bytes());
+    out.push(b' ');
+    match parts.uri.path_and_query() {
+        Some(path) => out.extend_from_slice(path.as_str().as_bytes()),
+        None => out.push(b'/'),
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_fields(&parts.headers, &parts.extensions, out);
+    out.extend_from_slice(more);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a response's head. `more` stands behind its fields: whole lines.
+pub(crate) fn write_response(parts: &response::Parts, more: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(if parts.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(parts.status.as_str().as_bytes());
+    out.push(b' ');
+    match parts.extensions.get::<Reason>() {
+        Some(Reason(reason)) => out.extend_from_slice(reason),
+        None => out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes()),
+    }
+    out.extend_from_slice(b"\r\n");
+    write_fields(&parts.headers, &parts.extensions, out);
+    out.extend_from_slice(more);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_fields(fields: &HeaderMap, extensions: &Extensions, out: &mut Vec<u8>) {
+    let mut spelling = extensions.get::<Spelling>().map(Speller::new);
+    for (name, value) in fields {
+        let (spelt, blank) =
+            spelling.as_mut().and_then(|s| s.next(name.as_str())).unwrap_or((name.as_str().as_bytes(), true));
+        out.extend_from_slice(spelt);
+        out.extend_from_slice(if value.is_empty() && !blank { b":" } else { b": " });
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Finds how each name was written: of several of one name the first that is not taken. Fields mostly come out in the order
+/// in which they came in, so what is looked for is mostly the first.
+struct Speller<'a> {
+    spelling: &'a Spelling,
+    taken: Vec<bool>,
+    /// All before it are taken.
+    first: usize,
+}
+
+impl<'a> Speller<'a> {
+    fn new(spelling: &'a Spelling) -> Speller<'a> {
+        Speller { spelling, taken: vec![false; spelling.names.len()], first: 0 }
+    }
+
+    /// The name, and whether a blank followed its colon.
+    fn next(&mut self, name: &str) -> Option<(&'a [u8], bool)> {
+        let (names, head) = (&self.spelling.names, &self.spelling.head);
+        let text = |(from, to): (u32, u32)| head.get(from as usize..to as usize).unwrap_or_default();
+        let is_next = |i: &usize| !self.taken[*i] && text(names[*i]).eq_ignore_ascii_case(name.as_bytes());
+        let found = (self.first..names.len()).find(is_next)?;
+        self.taken[found] = true;
+        while self.taken.get(self.first) == Some(&true) {
+            self.first += 1;
+        }
+        let blank = head.get(names[found].1 as usize + 1).is_some_and(|b| matches!(b, b' ' | b'\t'));
+        Some((text(names[found]), blank))
+    }
+}
+
+#[cfg(test)]
+mod tests;

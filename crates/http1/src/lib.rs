@@ -1,0 +1,36 @@
+//! HTTP/1.1 (RFC 9112) as a relay needs it: one task for both of an exchange's connections, and no buffer while nothing
+//! passes.
+//!
+//! hyper serves applications. It gives each connection a task and read and write buffers of its own, takes a body out of
+//! its framing and puts it into new one. For a relay that is a wake-up between two tasks, two copies of an event's
+//! framing and 40 KiB of idle buffers a stream (BENCHMARKING.md has the figures). Here an event is one read and one
+//! write of the same bytes: the upstream's chunk framing is followed, not taken apart.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`server`] | a client's connection: reads requests, writes responses |
+//! | [`client`] | an upstream's connection: writes a request, reads its response |
+//! | [`head`] | heads, read and written with their names in the case that they came in |
+//! | [`chunks`] | the chunked coding, followed byte by byte |
+//! | [`framing`] | where a body ends, and how one is framed |
+//! | [`scratch`] | the one buffer of each thread |
+//!
+//! The heads' grammar is `httparse`'s. What it takes is strict: no blank before a colon, no folded lines, no bare CR; a
+//! bare LF does end a line. What is refused, and how, stands in docs/transparency.md of the project.
+//!
+//! Nothing here knows what limpid is. What a message means, whether it may pass and what becomes of it is the caller's.
+
+pub mod chunks;
+pub mod client;
+pub mod framing;
+pub mod head;
+pub mod scratch;
+pub mod server;
+
+mod respond;
+mod trailers;
+mod upload;
+
+/// How many fields a head or the trailers may have, on both legs. hyper's own bound is 100, and a reply above it would be
+/// lost.
+pub const MAX_FIELDS: usize = 512;

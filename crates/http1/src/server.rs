@@ -1,0 +1,408 @@
+//! A client's connection: reads requests, hands each to a service, writes its response.
+//!
+//! One task does it all. While the service works, and while the response streams, the client is watched: one that closes
+//! its side, even by half, has left, and what works for it is dropped. The request's body is read by whoever holds it
+//! ([`RequestBody`]), no faster than it is taken.
+//!
+//! **Keeping.** Requests that come before the response is out wait their turn. A body that nobody read is read away if it
+//! is there, or else the connection is closed, and closed gently: a client that is still writing when its connection
+//! is reset would lose the answer (RFC 9112 §9.6).
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use crate::framing::Wire;
+use crate::framing::{BodyError, Framing, Reading};
+use crate::head::{self, Refused, RequestHead};
+use crate::respond::{Outcome, Respond};
+use crate::scratch::Scratch;
+
+/// How long a client may go on sending to a connection that is being closed.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A response's body as the connection writes it.
+pub trait Outgoing {
+    /// Why it breaks off.
+    type Error;
+
+    /// How many bytes it has, where that is known.
+    fn length(&self) -> Option<u64>;
+
+    /// Puts what is next of it, framed like this, into `into`, which is a whole scratch; at least a byte, unless it ends.
+    ///
+    /// # Errors
+    ///
+    /// It breaks off: so does the connection, once all that was put before is written.
+    fn poll_wire(
+        &mut self,
+        cx: &mut Context<'_>,
+        framing: &Framing,
+        into: &mut [u8],
+    ) -> Poll<Result<Wire, Self::Error>>;
+
+    /// Its last byte has been handed to the kernel, or to a connection that waits for its reader.
+    fn sent(&mut self);
+}
+
+/// What a client may take of time and room.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From the connection's begin, or the last response, to the end of a head.
+    pub head_timeout: Duration,
+    /// Bytes of a head.
+    pub max_head: usize,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// One side closed it, or its time was up.
+    Closed,
+    /// What came is no request, and was answered so.
+    Refused(Refused),
+    /// The last response switched protocols.
+    Switched(Switched),
+}
+
+/// A connection that speaks something else now.
+#[derive(Debug)]
+pub struct Switched {
+    /// From the client.
+    pub from: OwnedReadHalf,
+    /// What was read of it already.
+    pub read: BytesMut,
+    /// To the client.
+    pub to: OwnedWriteHalf,
+}
+
+/// What comes from the client. Shared with the body of the request that is being served; both sides are in one task.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    from: Option<OwnedReadHalf>,
+    read: BytesMut,
+    reading: Reading,
+    /// It waits for a 100 before it sends the body.
+    expects: bool,
+    /// Who watches the client once the body has been read, which another task may do.
+    watcher: Option<Waker>,
+}
+
+impl Inbound {
+    /// Reads what is there; 0 is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(from) = &mut self.from else { return Poll::Ready(Ok(0)) };
+        let mut scratch = Scratch::take();
+        let mut into = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(from).poll_read(cx, &mut into))?;
+        self.read.extend_from_slice(into.filled());
+        Poll::Ready(Ok(into.filled().len()))
+    }
+
+    /// Ready when the client has left. Looks no further than to what comes behind the request's body.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.reading.is_end() {
+            self.watcher = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        while self.read.is_empty() {
+            match ready!(self.poll_fill(cx)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(frame) = self.reading.take(&mut self.read)? {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if self.reading.is_end() {
+                return Poll::Ready(None);
+            }
+            if std::mem::take(&mut self.expects)
+                && let Some(from) = &self.from
+            {
+                // 25 bytes always fit, for nothing else is under way. A client that does not get them sends nonetheless.
+                let _unsaid = from.as_ref().try_write(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            if ready!(self.poll_fill(cx)).map_err(BodyError::Io)? == 0 {
+                self.reading.connection_ended()?;
+            }
+        }
+    }
+}
+
+pub(crate) type Shared = Arc<Mutex<Inbound>>;
+
+pub(crate) fn lock(inbound: &Shared) -> MutexGuard<'_, Inbound> {
+    inbound.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's body, read from the client's connection as it is asked for.
+#[derive(Debug)]
+pub struct RequestBody {
+    inbound: Shared,
+    over: bool,
+    length: Option<u64>,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if this.over {
+            return Poll::Ready(None);
+        }
+        let mut inbound = lock(&this.inbound);
+        let polled = ready!(inbound.poll_body(cx));
+        if inbound.reading.is_end()
+            && let Some(watcher) = inbound.watcher.take()
+        {
+            watcher.wake();
+        }
+        this.over = inbound.reading.is_end() || !matches!(polled, Some(Ok(_)));
+        this.length = inbound.reading.length();
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+/// Serves a connection's requests, one after the other, until it ends. `read`: what was read of it already. Once `draining`
+/// is true, or its sender is gone, no further request is taken.
+pub async fn serve<S, F, B>(
+    io: TcpStream,
+    read: BytesMut,
+    limits: Limits,
+    mut draining: watch::Receiver<bool>,
+    mut service: S,
+) -> Ended
+where
+    S: FnMut(Request<RequestBody>) -> Pin<Box<F>>,
+    F: Future<Output = Response<B>>,
+    B: Outgoing,
+{
+    let (from, to) = io.into_split();
+    let inbound = Inbound { from: Some(from), read, reading: Reading::NONE, expects: false, watcher: None };
+    let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits };
+    loop {
+        let head = tokio::select! {
+            biased;
+            head = timeout(limits.head_timeout, client.read_head()) => head,
+            _told_or_gone = draining.wait_for(|draining| *draining) => return Ended::Closed,
+        };
+        let head = match head {
+            Ok(Ok(Some(head))) => head,
+            Ok(Ok(None)) | Err(_) => return Ended::Closed,
+            Ok(Err(why)) => return client.refuse(why).await,
+        };
+        let (request, asked) = client.request(head);
+        let mut working = service(request);
+        let answered = {
+            let inbound = &client.inbound;
+            poll_fn(|cx| match working.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => lock(inbound).poll_left(cx).map(|()| None),
+            })
+            .await
+        };
+        drop(working);
+        let Some(response) = answered else { return Ended::Closed };
+        let last = !asked.keep_alive || *draining.borrow() || draining.has_changed().is_err();
+        match client.respond(response, &asked, last).await {
+            Next::Request => {}
+            Next::Close => return client.close().await,
+            Next::Broken => return Ended::Closed,
+            Next::Switched => return client.switched(),
+        }
+    }
+}
+
+/// What is remembered of a request.
+struct Asked {
+    method: Method,
+    /// Whether it takes trailers (RFC 9110 §6.5.1).
+    trailers: bool,
+    version: Version,
+    keep_alive: bool,
+}
+
+/// What comes after a response.
+enum Next {
+    Request,
+    Close,
+    Broken,
+    Switched,
+}
+
+struct Client {
+    inbound: Shared,
+    to: OwnedWriteHalf,
+    limits: Limits,
+}
+
+impl Client {
+    /// The next head; `None` where the client closes before it is whole.
+    async fn read_head(&mut self) -> Result<Option<RequestHead>, Refused> {
+        let mut seen = 0;
+        poll_fn(|cx| {
+            let mut inbound = lock(&self.inbound);
+            loop {
+                let read = inbound.read.len();
+                if read > 0 && (seen == 0 || head::may_have_ended(&inbound.read, seen)) {
+                    let bytes = std::mem::take(&mut inbound.read).freeze();
+                    let found = head::read_request(&bytes)?;
+                    let used = found.as_ref().map_or(0, |(_, len)| *len);
+                    inbound.read = BytesMut::from(bytes.get(used..).unwrap_or_default());
+                    if used > self.limits.max_head {
+                        return Poll::Ready(Err(Refused::TooLarge));
+                    }
+                    if let Some((head, _)) = found {
+                        return Poll::Ready(Ok(Some(head)));
+                    }
+                }
+                seen = read;
+                if read > self.limits.max_head {
+                    return Poll::Ready(Err(Refused::TooLarge));
+                }
+                match ready!(inbound.poll_fill(cx)) {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return Poll::Ready(Ok(None)),
+                }
+            }
+        })
+        .await
+    }
+
+    fn request(&self, head: RequestHead) -> (Request<RequestBody>, Asked) {
+        let RequestHead { parts, reading, keep_alive, expects_continue } = head;
+        let trailers = parts.headers.get_all(TE).iter().any(|te| lists(te, b"trailers"));
+        let asked = Asked { method: parts.method.clone(), trailers, version: parts.version, keep_alive };
+        let (over, length) = (reading.is_end(), reading.length());
+        let mut inbound = lock(&self.inbound);
+        inbound.reading = reading;
+        // What has come already was not waited for.
+        inbound.expects = expects_continue && !over && inbound.read.is_empty();
+        let body = RequestBody { inbound: Arc::clone(&self.inbound), over, length };
+        (Request::from_parts(parts, body), asked)
+    }
+
+    async fn respond<B: Outgoing>(&mut self, response: Response<B>, asked: &Asked, last: bool) -> Next {
+        let (parts, mut body) = response.into_parts();
+        let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        let (framing, mut more) = framing(asked, parts.status, &parts.headers, body.length());
+        let said = parts.headers.get(CONNECTION);
+        let mut close = last || framing == Framing::ToEnd || said.is_some_and(|said| lists(said, b"close"));
+        if close && !switches && said.is_none() && asked.version == Version::HTTP_11 {
+            more.push_str("connection: close\r\n");
+        }
+        let mut head = Vec::with_capacity(1024);
+        head::write_response(&parts, more.as_bytes(), &mut head);
+        drop(parts);
+        let mut responding = Respond::new(head, framing, switches);
+        match poll_fn(|cx| responding.poll(cx, &mut self.to, &self.inbound, &mut body)).await {
+            Outcome::Sent => {}
+            Outcome::Left | Outcome::BrokenOff => return Next::Broken,
+        }
+        drop(body);
+        if switches {
+            return Next::Switched;
+        }
+        close |= !self.read_away();
+        if close { Next::Close } else { Next::Request }
+    }
+
+    /// Reads away what is there of a body that nobody took. Whether that was all of it.
+    fn read_away(&self) -> bool {
+        let mut inbound = lock(&self.inbound);
+        inbound.expects = false;
+        let mut nobody = Context::from_waker(Waker::noop());
+        while !inbound.reading.is_end() {
+            match inbound.poll_body(&mut nobody) {
+                Poll::Ready(Some(Ok(_))) => {}
+                _ => break,
+            }
+        }
+        inbound.reading.is_end()
+    }
+
+    async fn refuse(mut self, why: Refused) -> Ended {
+        let status = why.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        let answer = format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", status.as_str());
+        let _gone = timeout(LINGER, self.to.write_all(answer.as_bytes())).await;
+        lock(&self.inbound).reading = Reading::ToEnd;
+        self.close().await;
+        Ended::Refused(why)
+    }
+
+    /// Closes. A client that may still be writing has a moment to read what it was told.
+    async fn close(mut self) -> Ended {
+        let _gone = self.to.shutdown().await;
+        let all = poll_fn(|cx| {
+            let mut inbound = lock(&self.inbound);
+            if inbound.reading.is_end() && inbound.read.is_empty() {
+                return Poll::Ready(());
+            }
+            loop {
+                inbound.read.clear();
+                match ready!(inbound.poll_fill(cx)) {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        });
+        let _late = timeout(LINGER, all).await;
+        Ended::Closed
+    }
+
+    fn switched(self) -> Ended {
+        let mut inbound = lock(&self.inbound);
+        let (from, read) = (inbound.from.take(), std::mem::take(&mut inbound.read));
+        drop(inbound);
+        from.map_or(Ended::Closed, |from| Ended::Switched(Switched { from, read, to: self.to }))
+    }
+}
+
+fn lists(value: &HeaderValue, option: &[u8]) -> bool {
+    value.as_bytes().split(|b| *b == b',').any(|listed| listed.trim_ascii().eq_ignore_ascii_case(option))
+}
+
+/// How the body of a response is framed, and the lines that say so where the head does not.
+fn framing(asked: &Asked, status: StatusCode, fields: &HeaderMap, length: Option<u64>) -> (Framing, String) {
+    let to_connect = asked.method == Method::CONNECT && status.is_success();
+    let bodiless = asked.method == Method::HEAD || status.is_informational() || matches!(status.as_u16(), 204 | 304);
+    let chunked = || if asked.trailers { Framing::chunked(fields) } else { Framing::Chunked(Box::default()) };
+    match length {
+        _ if bodiless || to_connect => (Framing::None, String::new()),
+        _ if fields.contains_key(TRANSFER_ENCODING) => (chunked(), String::new()),
+        _ if fields.contains_key(CONTENT_LENGTH) => (Framing::Length, String::new()),
+        Some(length) => (Framing::Length, format!("content-length: {length}\r\n")),
+        None if asked.version == Version::HTTP_11 => (chunked(), "transfer-encoding: chunked\r\n".to_owned()),
+        None => (Framing::ToEnd, String::new()),
+    }
+}
