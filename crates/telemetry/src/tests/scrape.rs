@@ -32,7 +32,7 @@ fn a_scrape_does_not_hold_up_the_recording() {
     let (metrics, mut consumer) = many_series(2_000);
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    let recording = thread::spawn(move || {
+    let recorder = thread::spawn(move || {
         let mut one = record();
         one.model.requested = Some("recorded".into());
         let one = Arc::new(one);
@@ -52,7 +52,7 @@ fn a_scrape_does_not_hold_up_the_recording() {
     // Two exchanges at least: one may have been half recorded. The machine may be busy, so there are many scrapes.
     let seen = (0..500).any(|_| ahead().is_some_and(|n| n >= 2));
     stop.store(true, Ordering::Relaxed);
-    recording.join().unwrap();
+    recorder.join().unwrap();
     assert!(seen, "nothing was recorded while a scrape was written");
 }
 
@@ -108,14 +108,14 @@ fn traffic(handover: &Handover, stop: &AtomicBool) -> Times {
 fn ten_thousand_series_are_written_in_under_50_ms_and_block_nothing() {
     const SCRAPES: usize = 50;
     let (metrics, consumer) = many_series(10_000);
-    let consumed = Arc::<Mutex<Times>>::default();
-    let timed = Timed(consumer, Arc::clone(&consumed));
+    let recording = Arc::<Mutex<Times>>::default();
+    let timed = Timed(consumer, Arc::clone(&recording));
     let (handover, drain) = Handover::new(8_192, vec![Box::new(timed)], Arc::default());
     let (counts, handover) = (handover.counts(), Arc::new(handover));
     let drain = thread::spawn(drain);
     for format in [None, Some(Format::Text), Some(Format::OpenMetrics)] {
         let (stop, before) = (Arc::new(AtomicBool::new(false)), counts.finished());
-        consumed.lock().unwrap().0.clear();
+        recording.lock().unwrap().0.clear();
         let relay = {
             let (handover, stop) = (Arc::clone(&handover), Arc::clone(&stop));
             thread::spawn(move || traffic(&handover, &stop))
@@ -130,7 +130,7 @@ fn ten_thousand_series_are_written_in_under_50_ms_and_block_nothing() {
         };
         stop.store(true, Ordering::Relaxed);
         let mut handed = relay.join().unwrap();
-        let mut consumed = consumed.lock().unwrap();
+        let mut recording = recording.lock().unwrap();
         match format {
             None => println!("no scrape"),
             Some(format) => {
@@ -145,8 +145,8 @@ fn ten_thousand_series_are_written_in_under_50_ms_and_block_nothing() {
             counts.finished() - before,
             handed.at(0.99),
             handed.at(1.0),
-            consumed.at(0.99),
-            consumed.at(1.0),
+            recording.at(0.99),
+            recording.at(1.0),
             counts.dropped(),
         );
         assert!(handed.at(0.99) < Duration::from_millis(1), "the relay waited for a scrape");
