@@ -3,10 +3,16 @@
 //! The relay must never wait for a reporter, so the queue is bounded and a full queue drops the record and counts it.
 //! One thread takes the records out and shows each to every consumer in turn: a consumer needs no lock of its own, and
 //! all of them see the same records in the same order.
+//!
+//! Waking that thread costs the relay more than all else here. So it is woken for the first record after a quiet moment,
+//! which is seen at once; while records come one upon the other, it looks for them every few milliseconds by itself, and
+//! handing one over wakes nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::{Endpoint, ExchangeRecord};
 
@@ -84,6 +90,12 @@ impl HandoverCounts {
     }
 }
 
+/// How long the thread rests when it has just shown records and others came shortly before: the most by which a surface
+/// lags behind, consumers' own time left out.
+const REST: Duration = Duration::from_millis(5);
+/// A queue that is shorter than this could be full by the end of a rest, at some 100,000 exchanges a second.
+const LONG_QUEUE: usize = 512;
+
 /// The sending half; the process has one.
 pub struct Handover {
     queue: SyncSender<Box<ExchangeRecord>>,
@@ -100,7 +112,8 @@ impl Handover {
         counts: Arc<HandoverCounts>,
     ) -> (Handover, impl FnOnce() + Send + 'static) {
         let (queue, records) = sync_channel(capacity);
-        (Handover { queue, counts }, move || drain(&records, &mut consumers))
+        let rest = if capacity < LONG_QUEUE { Duration::ZERO } else { REST };
+        (Handover { queue, counts }, move || drain(&records, &mut consumers, rest))
     }
 
     /// The counts.
@@ -109,14 +122,30 @@ impl Handover {
     }
 }
 
-fn drain(records: &Receiver<Box<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>]) {
-    while let Ok(record) = records.recv() {
+fn drain(records: &Receiver<Box<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>], rest: Duration) {
+    while let Some((record, busy)) = next(records, rest) {
         show(record, consumers);
         while let Ok(record) = records.try_recv() {
             show(record, consumers);
         }
         for consumer in consumers.iter_mut() {
             consumer.idle();
+        }
+        if busy && !rest.is_zero() {
+            thread::sleep(rest);
+        }
+    }
+}
+
+/// The next record, and whether it had not to be waited for, or not for as long as a rest. `None` at the end.
+fn next(records: &Receiver<Box<ExchangeRecord>>, rest: Duration) -> Option<(Box<ExchangeRecord>, bool)> {
+    match records.try_recv() {
+        Ok(record) => Some((record, true)),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => {
+            let began = Instant::now();
+            let record = records.recv().ok()?;
+            Some((record, began.elapsed() < rest))
         }
     }
 }
@@ -157,6 +186,33 @@ mod tests {
         fn consume(&mut self, _: &Arc<ExchangeRecord>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Says what it is shown.
+    struct Telling(std::sync::mpsc::Sender<u128>);
+
+    impl RecordConsumer for Telling {
+        fn consume(&mut self, record: &Arc<ExchangeRecord>) {
+            self.0.send(record.id.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn records_that_come_during_a_rest_are_seen_after_it_in_order() {
+        let (told, seen) = std::sync::mpsc::channel();
+        let (handover, drain) = Handover::new(10_000, vec![Box::new(Telling(told))], Arc::default());
+        let draining = thread::spawn(drain);
+        for id in 0..5_000u128 {
+            handover.finished(Box::new(ExchangeRecord { id: crate::ExchangeId::from(id), ..record() }));
+            if id % 500 == 0 {
+                assert_eq!(seen.recv_timeout(Duration::from_secs(60)), Ok(id), "all before it, and itself");
+            } else if id % 500 == 499 {
+                (id - 498..=id).for_each(|id| assert_eq!(seen.recv_timeout(Duration::from_secs(60)), Ok(id)));
+            }
+        }
+        drop(handover);
+        draining.join().unwrap();
+        assert!(seen.try_recv().is_err());
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// Whether the record has this very key. One with a name that is too long to be kept whole has none.
+    pub(crate) fn is_of(&self, record: &ExchangeRecord) -> bool {
+        self.category == record.outcome.category
+            && *self.reason == *record.outcome.reason
+            && Dimension::ALL.into_iter().all(|dimension| self.name(dimension) == dimension.of(record))
+    }
+
     pub(crate) fn name(&self, dimension: Dimension) -> Option<&str> {
         self.names[dimension as usize].as_deref()
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use limpid_core::{Category, ExchangeRecord};
+use limpid_core::{BuildFingerprint, Category, ExchangeRecord, Fingerprint};
 
 use crate::cell::{Cell, Key, OTHER};
 use crate::config::InsightConfig;
@@ -25,10 +25,19 @@ pub(crate) struct Store {
     slots: BTreeMap<u64, Arc<Slot>>,
     keys: HashSet<Arc<Key>>,
     names: HashSet<Arc<str>>,
-    /// The slot last written to, and its cells by key.
-    open: (u64, HashMap<Arc<Key>, u16>),
+    open: Open,
     other: Arc<str>,
     config: InsightConfig,
+}
+
+/// The slot last written to.
+#[derive(Default)]
+struct Open {
+    number: u64,
+    /// Its cells.
+    cells: HashMap<Arc<Key>, u16>,
+    /// The cell of the last record with that fingerprint, if it is likely to be the next one's too. At most one a cell.
+    likely: HashMap<u64, u16, BuildFingerprint>,
 }
 
 impl Store {
@@ -37,7 +46,7 @@ impl Store {
             slots: BTreeMap::new(),
             keys: HashSet::new(),
             names: HashSet::new(),
-            open: (0, HashMap::new()),
+            open: Open::default(),
             other: OTHER.into(),
             config,
         }
@@ -45,12 +54,29 @@ impl Store {
 
     /// Counts a record in the slot of that number.
     pub(crate) fn add(&mut self, number: u64, record: &ExchangeRecord) {
-        if self.open.0 != number {
+        if self.open.number != number {
             self.turn_to(number);
         }
+        let print = fingerprint(record);
+        let slot = Arc::make_mut(self.slots.entry(number).or_default());
+        let likely = self.open.likely.get(&print).copied();
+        let cell = match likely.filter(|cell| slot.cells.get(usize::from(*cell)).is_some_and(|c| c.key.is_of(record))) {
+            Some(cell) => Some(cell),
+            None => self.cell_of(number, print, record),
+        };
+        let (Some(cell), Some(slot)) = (cell, self.slots.get_mut(&number)) else { return };
+        let slot = Arc::make_mut(slot);
+        slot.add(cell, record, self.config.slot_samples);
+        if Arc::ptr_eq(&slot.cells[usize::from(cell)].key.reason, &self.other) {
+            slot.overflow += 1;
+        }
+    }
+
+    /// The cell of a record's key, which is made if it is new; the `other` cell of its category beyond the bounds.
+    fn cell_of(&mut self, number: u64, print: u64, record: &ExchangeRecord) -> Option<u16> {
         let key = self.key_of(record);
         let slot = Arc::make_mut(self.slots.entry(number).or_default());
-        let cells = &mut self.open.1;
+        let Open { cells, likely, .. } = &mut self.open;
         let mut cell = key.as_ref().and_then(|key| cells.get(key).copied());
         if cell.is_none() {
             // Beyond the bound only the `other` cells are made, one a category.
@@ -65,12 +91,10 @@ impl Store {
                 Some(index)
             });
         }
-        if let Some(cell) = cell {
-            slot.add(cell, record, self.config.slot_samples);
-            if Arc::ptr_eq(&slot.cells[usize::from(cell)].key.reason, &self.other) {
-                slot.overflow += 1;
-            }
+        if let Some(cell) = cell.filter(|cell| slot.cells[usize::from(*cell)].key.is_of(record)) {
+            likely.insert(print, cell);
         }
+        cell
     }
 
     /// The slots of that range that hold anything, oldest first.
@@ -80,7 +104,7 @@ impl Store {
 
     fn turn_to(&mut self, number: u64) {
         let newest = self.slots.last_key_value().map_or(0, |(n, _)| *n);
-        self.open = (number, HashMap::new());
+        self.open = Open { number, ..Open::default() };
         if number > newest {
             let oldest = number.saturating_sub(self.config.slots as u64);
             self.slots = self.slots.split_off(&oldest);
@@ -88,7 +112,7 @@ impl Store {
             self.names.retain(|name| Arc::strong_count(name) > 1);
         } else if let Some(slot) = self.slots.get(&number) {
             let cells = slot.cells.iter().map(|cell| Arc::clone(&cell.key)).zip(0..);
-            self.open.1.extend(cells);
+            self.open.cells.extend(cells);
         }
     }
 
@@ -138,6 +162,20 @@ impl Store {
         let names: usize = self.names.iter().map(|n| n.len() + 64).sum();
         self.slots.values().map(slot).sum::<usize>() + self.keys.len() * (size_of::<Key>() + 64) + names
     }
+}
+
+/// Alike for records of the same key.
+fn fingerprint(record: &ExchangeRecord) -> u64 {
+    let (endpoint, category) = (record.endpoint as u64, record.outcome.category as u64);
+    let band = record.input_tokens_band().map_or(u64::from(u8::MAX), |band| band as u64);
+    Fingerprint::default()
+        .number(endpoint << 16 | category << 8 | band)
+        .text(record.model.name())
+        .text(record.caller.key.as_deref())
+        .text(record.caller.project.as_deref())
+        .text(record.upstream.as_deref().map(|u| &*u.name))
+        .text(Some(&record.outcome.reason))
+        .get()
 }
 
 fn overflow_key(other: &Arc<str>, category: Category) -> Key {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use limpid_core::OwnLabel;
+use limpid_core::{BuildFingerprint, OwnLabel};
 
 use crate::names::{MAX_LABELS, OTHER, Shape};
 
@@ -30,8 +30,12 @@ impl Symbol {
     pub(crate) const OTHER: Symbol = Symbol(1);
 }
 
+/// A shape and all symbols.
+const PACKED: usize = 1 + MAX_LABELS + OwnLabel::MOST;
+pub(crate) type Packed = [u32; PACKED];
+
 /// The label values of one series, in the order of its shape's labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LabelSet {
     pub(crate) shape: Shape,
     pub(crate) values: [Symbol; MAX_LABELS],
@@ -46,6 +50,19 @@ impl LabelSet {
             *place = *value;
         }
         LabelSet { shape, values, own: <_>::default() }
+    }
+
+    /// The whole of it as plain numbers, which are looked up faster.
+    pub(crate) fn packed(&self) -> Packed {
+        let mut packed = [0; PACKED];
+        packed[0] = self.shape as u32;
+        for (at, value) in self.values.iter().enumerate() {
+            packed[1 + at] = value.0;
+        }
+        for (at, value) in self.own.iter().enumerate() {
+            packed[1 + MAX_LABELS + at] = value.0;
+        }
+        packed
     }
 
     /// The set that takes what has no place of its own: only the labels that say what the number is keep their values.
@@ -134,11 +151,20 @@ pub(crate) struct Caps {
     pub(crate) known_models: Vec<Arc<str>>,
 }
 
+/// Texts of the program that are remembered by their place; a power of two.
+const WORDS: usize = 256;
+
+/// Symbols by what they stand for. Each such table has a bound.
+type Symbols<K> = HashMap<K, Symbol, BuildFingerprint>;
+
 /// All label values met so far.
 pub(crate) struct Labels {
     texts: Vec<Arc<str>>,
-    fixed: HashMap<Arc<str>, Symbol>,
-    open: Vec<(HashMap<Arc<str>, Symbol>, usize)>,
+    fixed: Symbols<Arc<str>>,
+    /// Of fixed texts that stand in the program, by where they stand.
+    words: Vec<((usize, usize), Symbol)>,
+    statuses: Symbols<u16>,
+    open: Vec<(Symbols<Arc<str>>, usize)>,
     overflow: Arc<Overflow>,
 }
 
@@ -148,8 +174,10 @@ impl Labels {
         let places = places.into_iter().chain(caps.own.iter().map(|(_, cap)| *cap));
         let mut labels = Labels {
             texts: vec![Arc::from(""), Arc::from(OTHER)],
-            fixed: HashMap::new(),
-            open: places.map(|cap| (HashMap::new(), cap)).collect(),
+            fixed: <_>::default(),
+            words: vec![((0, 0), Symbol::ABSENT); WORDS],
+            statuses: <_>::default(),
+            open: places.map(|cap| (<_>::default(), cap)).collect(),
             overflow,
         };
         for model in &caps.known_models {
@@ -165,6 +193,33 @@ impl Labels {
             Some(symbol) => *symbol,
             None => insert(&mut self.texts, &mut self.fixed, value),
         }
+    }
+
+    /// A value that stands in the program: told by where it does, before it is read.
+    pub(crate) fn word(&mut self, value: &'static str) -> Symbol {
+        let place = (value.as_ptr().addr(), value.len());
+        let at = (place.0 ^ place.0 >> 6 ^ place.1 << 2) % WORDS;
+        match self.words.get(at) {
+            Some((known, symbol)) if *known == place => *symbol,
+            _ => {
+                let symbol = self.fixed(Some(value));
+                if let Some(word) = self.words.get_mut(at) {
+                    *word = (place, symbol);
+                }
+                symbol
+            }
+        }
+    }
+
+    /// A status code.
+    pub(crate) fn status(&mut self, status: Option<u16>) -> Symbol {
+        let Some(status) = status else { return Symbol::ABSENT };
+        if let Some(symbol) = self.statuses.get(&status) {
+            return *symbol;
+        }
+        let symbol = self.fixed(Some(&status.to_string()));
+        self.statuses.insert(status, symbol);
+        symbol
     }
 
     /// A value from outside. Unless it is `trusted` it gets a new place only among the first half.
@@ -186,7 +241,7 @@ impl Labels {
     }
 }
 
-fn insert(texts: &mut Vec<Arc<str>>, places: &mut HashMap<Arc<str>, Symbol>, value: &str) -> Symbol {
+fn insert(texts: &mut Vec<Arc<str>>, places: &mut Symbols<Arc<str>>, value: &str) -> Symbol {
     let Ok(next) = u32::try_from(texts.len()) else { return Symbol::OTHER };
     let text: Arc<str> = Arc::from(value);
     texts.push(Arc::clone(&text));

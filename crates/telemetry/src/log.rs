@@ -15,8 +15,11 @@ use limpid_core::{Clock, ExchangeRecord, RecordConsumer};
 
 use crate::counts::{ExportCounts, Ledger, Why};
 use crate::log_file::{LogFile, LogRotation};
+use crate::log_line::LineWriter;
 
 const FLUSH_AT: usize = 64 * 1024;
+/// A line is far shorter, so the buffer does not grow.
+const ROOM: usize = FLUSH_AT + 16 * 1024;
 /// How often a line may say that the log cannot be put aside.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -46,7 +49,10 @@ impl Out {
 /// Writes records as lines of JSON.
 pub struct ExchangeLog {
     out: Option<Out>,
+    writer: LineWriter,
     pending: Vec<u8>,
+    /// Lines in `pending`.
+    lines: u64,
     /// The last line written was cut by an error, so the next needs a line end before it.
     torn: bool,
     ledger: Arc<Ledger>,
@@ -70,8 +76,9 @@ impl ExchangeLog {
     }
 
     fn with(out: Out, counts: &ExportCounts) -> ExchangeLog {
-        let (pending, ledger) = (Vec::with_capacity(FLUSH_AT), Arc::clone(&counts.log_lines));
-        ExchangeLog { out: Some(out), pending, torn: false, ledger, complained: None }
+        let (pending, ledger) = (Vec::with_capacity(ROOM), Arc::clone(&counts.log_lines));
+        let (writer, lines) = (LineWriter::default(), 0);
+        ExchangeLog { out: Some(out), writer, pending, lines, torn: false, ledger, complained: None }
     }
 
     /// For SIGHUP: while it is set, the file is opened again before the next line. `None` for standard output.
@@ -91,15 +98,15 @@ impl ExchangeLog {
             self.pending.insert(0, b'\n');
         }
         let (written, result) = write_out(out.writer(), &self.pending);
-        // A line end put before a torn line's successor is no line.
-        let lines = lines(&self.pending[usize::from(self.torn)..]);
+        let lines = std::mem::take(&mut self.lines);
         let Err(error) = result else {
             self.torn = false;
             self.pending.clear();
             self.ledger.sent(lines);
             return;
         };
-        let lost = self::lines(&self.pending[written.max(usize::from(self.torn))..]);
+        // A line end put before a torn line's successor is no line.
+        let lost = line_ends(&self.pending[written.max(usize::from(self.torn))..]);
         if written > 0 {
             self.torn = self.pending[written - 1] != b'\n';
         }
@@ -126,7 +133,7 @@ impl ExchangeLog {
                 true
             }
             Err(error) => {
-                let lost = lines(&self.pending);
+                let lost = std::mem::take(&mut self.lines);
                 self.pending.clear();
                 self.ledger.lost(Why::Write, lost, Some(&error));
                 false
@@ -135,7 +142,7 @@ impl ExchangeLog {
     }
 }
 
-fn lines(bytes: &[u8]) -> u64 {
+fn line_ends(bytes: &[u8]) -> u64 {
     bytes.split(|b| *b == b'\n').count().saturating_sub(1) as u64
 }
 
@@ -159,13 +166,9 @@ impl RecordConsumer for ExchangeLog {
             self.ledger.lost(Why::Write, 1, None);
             return;
         }
-        let start = self.pending.len();
-        if let Err(error) = serde_json::to_writer(&mut self.pending, &**record) {
-            self.pending.truncate(start);
-            self.ledger.lost(Why::Write, 1, Some(&error));
-            return;
-        }
+        self.writer.write(record, &mut self.pending);
         self.pending.push(b'\n');
+        self.lines += 1;
         if self.pending.len() >= FLUSH_AT {
             self.flush();
         }

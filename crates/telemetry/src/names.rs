@@ -120,6 +120,11 @@ macro_rules! metrics {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Metric { $($(#[$meta])* $metric),+ }
 
+        impl Metric {
+            /// All of them, in the order of [`METRICS`].
+            pub(crate) const ALL: &[Metric] = &[$(Metric::$metric),+];
+        }
+
         /// All of them, each at the index of its `Metric`.
         pub(crate) const METRICS: &[Definition] = &[$(Definition {
             name: $name,

@@ -23,6 +23,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use opentelemetry_sdk::trace::SpanData;
 use tokio::runtime::Runtime;
 
 use crate::content;
@@ -37,8 +38,9 @@ use crate::prometheus::{LiveCounts, MetricsConfig};
 use crate::record_queue::{QueueConsumer, RecordQueue, export, is_sampled};
 use crate::recorder::Recorder;
 use crate::semconv::Semconv;
-use crate::settings::{Batching, OtlpConfig, Protocol};
+use crate::settings::{AttributeLimits, Batching, OtlpConfig, Protocol};
 use crate::span::span;
+use crate::span_bytes::SpanWriter;
 use crate::span_parts::attempts;
 use crate::transport::{Payload, Transport, prepare_tls};
 
@@ -245,6 +247,37 @@ fn start_queue(
     Ok(Exporting { queue, ended })
 }
 
+/// An exchange's span, behind those of its attempts.
+fn spans_of(r: &ExchangeRecord, scope: &InstrumentationScope, limits: &AttributeLimits) -> Vec<SpanData> {
+    let mut span = span(r, scope);
+    span.dropped_attributes_count += limit(&mut span.attributes, limits);
+    let mut all = attempts(r, &span);
+    content::add(&mut span, r, limits);
+    all.push(span);
+    all
+}
+
+/// The spans of exchanges, as an export sends them: for measurements.
+#[derive(Debug)]
+pub struct SpanBatch {
+    writer: SpanWriter,
+    scope: InstrumentationScope,
+    limits: AttributeLimits,
+}
+
+impl SpanBatch {
+    /// With the resource, the names and the bounds of these settings.
+    pub fn new(config: &OtlpConfig) -> SpanBatch {
+        let (resource, scope) = (ResourceAttributesWithSchema::from(&resource(config)), scope(config.semconv));
+        SpanBatch { writer: SpanWriter::new(&resource, &scope), scope, limits: config.span_limits }
+    }
+
+    /// The body of an export in protocol buffers.
+    pub fn body(&self, records: &[Arc<ExchangeRecord>]) -> Vec<u8> {
+        self.writer.request(records.iter().flat_map(|r| spans_of(r, &self.scope, &self.limits)))
+    }
+}
+
 fn start_spans(
     config: &OtlpConfig,
     transport: Transport,
@@ -252,15 +285,12 @@ fn start_spans(
 ) -> Result<(Exporting, QueueConsumer), OtlpError> {
     let resource = ResourceAttributesWithSchema::from(&resource(config));
     let (scope, limits, ratio) = (scope(config.semconv), config.span_limits, config.sample_ratio);
+    let writer = transport.takes_protobuf().then(|| SpanWriter::new(&resource, &scope));
     let payload = move |records: &[Arc<ExchangeRecord>]| {
-        let spans = records.iter().flat_map(|r| {
-            let mut span = span(r, &scope);
-            span.dropped_attributes_count += limit(&mut span.attributes, &limits);
-            let mut all = attempts(r, &span);
-            content::add(&mut span, r, &limits);
-            all.push(span);
-            all
-        });
+        let spans = records.iter().flat_map(|r| spans_of(r, &scope, &limits));
+        if let Some(writer) = &writer {
+            return Payload::Spans(writer.request(spans).into());
+        }
         let resource_spans = group_spans_by_resource_and_scope(spans.collect(), &resource);
         Payload::Traces(ExportTraceServiceRequest { resource_spans })
     };

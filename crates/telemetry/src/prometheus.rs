@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit as PrometheusUnit};
 
 use crate::counts::ExportCounts;
+use crate::histogram::Histogram;
 use crate::labels::{Caps, Overflow};
 use crate::names::{self, Definition, Kind, LabelName, LiveDefinition, METRICS, Metric, Unit};
 use crate::process::ProcessCollector;
@@ -139,7 +140,7 @@ impl RecordConsumer for MetricsConsumer {
     }
 }
 
-type Histogram = HistogramWithExemplars<TraceLabels>;
+type Traced = HistogramWithExemplars<TraceLabels>;
 type Amount = Counter<f64, AtomicU64>;
 
 struct PrometheusBackend {
@@ -150,11 +151,12 @@ enum AnyFamily {
     Counter(Family<SeriesLabels, Counter>),
     Amount(Family<SeriesLabels, Amount>),
     Histogram(Family<SeriesLabels, Histogram, Bounds>),
+    Traced(Family<SeriesLabels, Traced, Bounds>),
 }
 
 impl PrometheusBackend {
     fn new(registry: &mut Registry) -> PrometheusBackend {
-        let families = METRICS.iter().map(|definition| match definition.kind {
+        let families = METRICS.iter().zip(Metric::ALL).map(|(definition, metric)| match definition.kind {
             Kind::Counter => {
                 let family = Family::default();
                 register(registry, definition, family.clone());
@@ -164,6 +166,11 @@ impl PrometheusBackend {
                 let family = Family::default();
                 register(registry, definition, family.clone());
                 AnyFamily::Amount(family)
+            }
+            Kind::Histogram(bounds) if metric.has_exemplars() => {
+                let family = Family::new_with_constructor(Bounds(bounds));
+                register(registry, definition, family.clone());
+                AnyFamily::Traced(family)
             }
             Kind::Histogram(bounds) => {
                 let family = Family::new_with_constructor(Bounds(bounds));
@@ -197,6 +204,7 @@ enum PrometheusSeries {
     Counter(Counter),
     Amount(Amount),
     Histogram(Histogram),
+    Traced(Traced),
 }
 
 impl Backend for PrometheusBackend {
@@ -208,17 +216,23 @@ impl Backend for PrometheusBackend {
             AnyFamily::Counter(family) => PrometheusSeries::Counter(family.get_or_create_owned(&labels)),
             AnyFamily::Amount(family) => PrometheusSeries::Amount(family.get_or_create_owned(&labels)),
             AnyFamily::Histogram(family) => PrometheusSeries::Histogram(family.get_or_create_owned(&labels)),
+            AnyFamily::Traced(family) => PrometheusSeries::Traced(family.get_or_create_owned(&labels)),
         }
     }
 
     fn record(series: &PrometheusSeries, value: Value, times: u32, trace: Option<Trace>) {
-        for _ in 0..times {
-            match (series, value) {
-                (PrometheusSeries::Counter(counter), Value::Whole(n)) => drop(counter.inc_by(n)),
-                // The recorder gives counters whole numbers only.
-                (PrometheusSeries::Counter(_), Value::Real(_)) => {}
-                (PrometheusSeries::Amount(counter), value) => drop(counter.inc_by(value.as_f64())),
-                (PrometheusSeries::Histogram(histogram), value) => {
+        match (series, value) {
+            (PrometheusSeries::Counter(counter), Value::Whole(n)) => {
+                counter.inc_by(n.saturating_mul(times.into()));
+            }
+            // The recorder gives counters whole numbers only.
+            (PrometheusSeries::Counter(_), Value::Real(_)) => {}
+            (PrometheusSeries::Amount(counter), value) => {
+                counter.inc_by(value.as_f64() * f64::from(times));
+            }
+            (PrometheusSeries::Histogram(histogram), value) => histogram.observe(value.as_f64(), times),
+            (PrometheusSeries::Traced(histogram), value) => {
+                for _ in 0..times {
                     histogram.observe(value.as_f64(), trace.map(TraceLabels), trace.map(|t| t.at));
                 }
             }
@@ -229,9 +243,15 @@ impl Backend for PrometheusBackend {
 #[derive(Clone, Copy)]
 struct Bounds(&'static [f64]);
 
+impl MetricConstructor<Traced> for Bounds {
+    fn new_metric(&self) -> Traced {
+        HistogramWithExemplars::new(self.0.iter().copied())
+    }
+}
+
 impl MetricConstructor<Histogram> for Bounds {
     fn new_metric(&self) -> Histogram {
-        HistogramWithExemplars::new(self.0.iter().copied())
+        Histogram::new(self.0)
     }
 }
 

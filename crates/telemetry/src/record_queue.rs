@@ -9,9 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use limpid_core::{ExchangeRecord, RecordConsumer};
-use opentelemetry::trace::{SpanKind, TraceId};
-use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample};
+use limpid_core::{ExchangeRecord, RecordConsumer, in_share};
 
 use crate::counts::{Ledger, Why};
 use crate::settings::Batching;
@@ -23,9 +21,7 @@ pub(crate) fn is_sampled(r: &ExchangeRecord, ratio: f64) -> bool {
     if let Some(client) = r.caller.trace {
         return client.sampled;
     }
-    let id = TraceId::from_bytes(r.trace_id.to_be_bytes());
-    let sampler = Sampler::TraceIdRatioBased(ratio);
-    sampler.should_sample(None, id, "", &SpanKind::Client, &[], &[]).decision == SamplingDecision::RecordAndSample
+    in_share(r.trace_id, ratio)
 }
 
 #[derive(Default)]
@@ -157,6 +153,28 @@ impl RecordConsumer for QueueConsumer {
         let queued = (self.wanted)(record) && self.queue.push(record);
         if self.takes_content && !queued {
             drop(record.content.take());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanKind, TraceId};
+    use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
+
+    use super::*;
+    use crate::fixture::record;
+
+    #[test]
+    fn a_new_trace_is_sampled_as_the_sdk_would() {
+        let mut r = record();
+        r.caller.trace = None;
+        for (n, share) in (0..2_000_u128).zip([0.0, 0.1, 0.25, 0.5, 0.999, 1.0].into_iter().cycle()) {
+            r.trace_id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            let id = TraceId::from_bytes(r.trace_id.to_be_bytes());
+            let sampler = Sampler::TraceIdRatioBased(share);
+            let told = sampler.should_sample(None, id, "", &SpanKind::Client, &[], &[]).decision;
+            assert_eq!(is_sampled(&r, share), told == SamplingDecision::RecordAndSample, "{share} {:032x}", r.trace_id);
         }
     }
 }

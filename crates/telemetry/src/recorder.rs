@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use limpid_core::{Category, ExchangeRecord, OwnLabel, RecordConsumer, Source, UpstreamInfo, Usage, Verdict};
+use limpid_core::{
+    BuildFingerprint, Category, ExchangeRecord, OwnLabel, RecordConsumer, Source, UpstreamInfo, Usage, Verdict,
+};
 
-use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Symbol};
+use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Packed, Symbol};
 use crate::names::{LabelName, METRICS, Metric, Shape, TOTAL};
 use crate::semconv::Semconv;
 
@@ -66,7 +68,10 @@ pub(crate) struct Recorder<B: Backend> {
     backend: B,
     labels: Labels,
     overflow: Arc<Overflow>,
-    sets: HashMap<LabelSet, Vec<Option<B::Series>>>,
+    /// What the caps let in, so the table has a bound; each with its place in `series`.
+    sets: HashMap<Packed, usize, BuildFingerprint>,
+    /// By label set, and by metric.
+    series: Vec<Vec<Option<B::Series>>>,
     max_sets: usize,
     semconv: Semconv,
     /// The upstream of the record that is being recorded.
@@ -81,10 +86,10 @@ pub(crate) struct Recorder<B: Backend> {
 impl<B: Backend> Recorder<B> {
     pub(crate) fn new(backend: B, caps: &Caps, overflow: Arc<Overflow>) -> Recorder<B> {
         let labels = Labels::new(caps, Arc::clone(&overflow));
-        let (sets, max_sets) = (HashMap::new(), caps.label_sets);
+        let (sets, series, max_sets) = (HashMap::default(), Vec::new(), caps.label_sets);
         let own_names = caps.own.iter().map(|(name, _)| Arc::clone(name)).collect();
         let (semconv, server, own, trusted) = (Semconv::default(), None, <_>::default(), false);
-        Recorder { backend, labels, overflow, sets, max_sets, semconv, server, own_names, own, trusted }
+        Recorder { backend, labels, overflow, sets, series, max_sets, semconv, server, own_names, own, trusted }
     }
 
     /// Follows this text of the conventions instead of the default one.
@@ -99,18 +104,32 @@ impl<B: Backend> Recorder<B> {
         if set.shape.has_own() {
             set.own = self.own;
         }
+        let (set, place, room) = match self.sets.get(&set.packed()) {
+            Some(place) => (set, *place, true),
+            None => self.new_set(set),
+        };
+        let slots = self.series.get_mut(place).map(Vec::as_mut_slice).unwrap_or_default();
+        let server = self.server.as_deref().filter(|_| room);
+        let own_names = &self.own_names;
+        Bound { backend: &self.backend, labels: &self.labels, set, slots, trace: None, server, own_names }
+    }
+
+    /// The set, or the collapsed one in its place; and whether there was room.
+    #[cold]
+    fn new_set(&mut self, set: LabelSet) -> (LabelSet, usize, bool) {
         let places = if self.trusted { self.max_sets } else { self.max_sets.div_ceil(2) };
-        let room = self.sets.contains_key(&set) || self.sets.len() < places;
+        let room = self.sets.len() < places;
         let set = if room {
             set
         } else {
             self.overflow.count_label_set();
             set.collapsed(self.own_names.len())
         };
-        let slots = self.sets.entry(set).or_insert_with(|| METRICS.iter().map(|_| None).collect());
-        let server = self.server.as_deref().filter(|_| room);
-        let own_names = &self.own_names;
-        Bound { backend: &self.backend, labels: &self.labels, set, slots, trace: None, server, own_names }
+        let place = *self.sets.entry(set.packed()).or_insert(self.series.len());
+        if place == self.series.len() {
+            self.series.push(METRICS.iter().map(|_| None).collect());
+        }
+        (set, place, room)
     }
 }
 
@@ -119,7 +138,7 @@ struct Bound<'a, B: Backend> {
     backend: &'a B,
     labels: &'a Labels,
     set: LabelSet,
-    slots: &'a mut Vec<Option<B::Series>>,
+    slots: &'a mut [Option<B::Series>],
     trace: Option<Trace>,
     server: Option<&'a UpstreamInfo>,
     own_names: &'a [Arc<str>],
@@ -193,7 +212,7 @@ impl<B: Backend> Recorder<B> {
         }
         Names {
             base: [
-                l.fixed(Some(r.endpoint.operation())),
+                l.word(r.endpoint.operation()),
                 l.fixed(r.provider()),
                 l.open(Open::Model, r.model.name(), trusted),
                 l.fixed(r.upstream.as_deref().map(|u| &*u.name)),
@@ -206,28 +225,27 @@ impl<B: Backend> Recorder<B> {
 
     fn outcome(&mut self, r: &ExchangeRecord, names: &Names) {
         let l = &mut self.labels;
-        let status = r.status.map(|s| s.to_string());
         let request = [
-            l.fixed(Some(r.endpoint.as_str())),
-            l.fixed(Some(r.outcome.category.as_str())),
+            l.word(r.endpoint.as_str()),
+            l.word(r.outcome.category.as_str()),
             match names.error {
                 Symbol::ABSENT => l.open(Open::Reason, Some(&r.outcome.reason), true),
                 error => error,
             },
-            l.fixed(status.as_deref()),
-            l.fixed(Some(if r.stream { "true" } else { "false" })),
+            l.status(r.status),
+            l.word(if r.stream { "true" } else { "false" }),
             names.key,
             names.project,
         ];
-        let refusal = [l.fixed(Some(r.refusal.verdict.as_str())), l.fixed(r.refusal.source)];
-        let fault = r.observer_fault.map(|f| l.fixed(Some(f.as_str())));
-        let unpriced = r.unpriced.map(|why| l.fixed(Some(why)));
-        let unestimated = r.unestimated.map(|why| l.fixed(Some(why)));
+        let refusal = [l.word(r.refusal.verdict.as_str()), l.fixed(r.refusal.source)];
+        let fault = r.observer_fault.map(|f| l.word(f.as_str()));
+        let unpriced = r.unpriced.map(|why| l.word(why));
+        let unestimated = r.unestimated.map(|why| l.word(why));
 
         let one = Value::Whole(1);
         self.series(LabelSet::new(Shape::Request, names.base, &request)).add(Metric::Requests, one);
         if let Some(became) = r.request.usage_asked {
-            let why = self.labels.fixed(Some(became.as_str()));
+            let why = self.labels.word(became.as_str());
             self.series(LabelSet::new(Shape::Why, names.base, &[why])).add(Metric::UsageAsked, one);
         }
         if r.refusal.verdict != Verdict::None {
@@ -288,8 +306,8 @@ impl<B: Backend> Recorder<B> {
         }
     }
 
-    fn count(&mut self, metric: Metric, names: &Names, kind: &str, source: &str, value: Value) {
-        let more = [self.labels.fixed(Some(kind)), self.labels.fixed(Some(source)), names.key, names.project];
+    fn count(&mut self, metric: Metric, names: &Names, kind: &'static str, source: &'static str, value: Value) {
+        let more = [self.labels.word(kind), self.labels.word(source), names.key, names.project];
         self.series(LabelSet::new(Shape::Tokens, names.base, &more)).add(metric, value);
     }
 }

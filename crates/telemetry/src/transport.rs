@@ -12,6 +12,7 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -28,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// What is sent.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
+    /// Traces that are written as protocol buffers already.
+    Spans(Bytes),
     Traces(ExportTraceServiceRequest),
     Metrics(ExportMetricsServiceRequest),
     Logs(ExportLogsServiceRequest),
@@ -107,6 +110,11 @@ impl Transport {
             (Protocol::HttpJson, _) => Wire::Http(http::HttpWire::new(to, true)?),
         };
         Ok(Transport { wire, timeout: to.timeout })
+    }
+
+    /// Whether protocol buffers are sent as they are.
+    pub(crate) fn takes_protobuf(&self) -> bool {
+        matches!(&self.wire, Wire::Http(http) if !http.json)
     }
 
     /// Sends it, and blocks until it is taken or given up. How much of it the receiver rejected, where it took the

@@ -5,7 +5,11 @@
 //! without a core the signs do not count. Each is an automaton of its own: one for all of them has so many states that
 //! it builds them anew for every text, and is several times slower.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::collections::BTreeMap;
+
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::needs;
@@ -67,6 +71,11 @@ type Bits = u128;
 #[derive(Debug)]
 pub(super) struct Rules {
     languages: Vec<Compiled>,
+    /// Finds the beginnings of the pieces that cores need. Most texts have none that matters, and without a core there is
+    /// no refusal. It is a table of 0.6 MB, in which a byte takes a look; all pieces would fill several.
+    hints: DFA,
+    /// By the beginning's number: languages, and their cores that need it.
+    hinted: Vec<Vec<(usize, Bits)>>,
     /// Finds the pieces that rules need.
     finder: AhoCorasick,
     /// By the piece's number: a language, and its rule that needs it.
@@ -79,6 +88,8 @@ struct Compiled {
     writer: Regex,
     rules: Vec<Ready>,
     cores: Bits,
+    /// Those that are looked for after the writer alone.
+    by_writer: Bits,
     /// Those that need nothing.
     always: Bits,
 }
@@ -107,6 +118,9 @@ const PLACES: [(&str, Place); 3] = [("{i}", Place::Writer), ("{1}", Place::First
 const SENTENCES: usize = 3;
 /// Times that the writer may name itself there.
 const WRITERS: usize = 8;
+
+/// Bytes of a piece that are looked for at first.
+const HINT: usize = 8;
 
 /// What a language's rules make of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,22 +167,56 @@ impl Rules {
         let mut pieces: Vec<Vec<u8>> = Vec::new();
         let mut owners = Vec::new();
         let mut all = Vec::new();
+        let mut beginnings: BTreeMap<Vec<u8>, Vec<(usize, Bits)>> = BTreeMap::new();
         for (index, language) in languages.iter().enumerate() {
             let (compiled, needs) = language.compile()?;
             for (rule, piece) in needs {
+                if rule < language.cores.len() {
+                    let beginning = piece.iter().copied().take(HINT).collect();
+                    beginnings.entry(beginning).or_default().push((index, 1 << rule));
+                }
                 pieces.push(piece);
                 owners.push((index, 1 << rule));
             }
             all.push(compiled);
         }
         let finder = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&pieces)?;
-        Ok(Rules { languages: all, finder, owners })
+        let hints = DFA::builder().build(beginnings.keys())?;
+        Ok(Rules { languages: all, hints, hinted: beginnings.into_values().collect(), finder, owners })
     }
 
     /// Whether these words are a refusal.
     pub(super) fn is_refusal(&self, text: &Text<'_>) -> bool {
+        if !self.may_have_core(text) {
+            return false;
+        }
         let found = self.found(text.all);
         self.languages.iter().zip(found).any(|(language, found)| language.is_refusal(found, text))
+    }
+
+    /// Whether a core is worth trying.
+    fn may_have_core(&self, text: &Text<'_>) -> bool {
+        let mut hinted: Vec<Bits> = self.languages.iter().map(|l| l.always & l.cores).collect();
+        // The library's own search for all that overlaps takes three times as long.
+        let Ok(mut state) = self.hints.start_state(Anchored::No) else { return true };
+        for byte in text.all {
+            state = self.hints.next_state(Anchored::No, state, *byte);
+            if !self.hints.is_special(state) || !self.hints.is_match(state) {
+                continue;
+            }
+            for hit in 0..self.hints.match_len(state) {
+                let beginning = self.hints.match_pattern(state, hit).as_usize();
+                for (language, cores) in self.hinted.get(beginning).into_iter().flatten() {
+                    if let Some(bits) = hinted.get_mut(*language) {
+                        *bits |= cores;
+                    }
+                }
+            }
+        }
+        let is_worth = |language: &Compiled, cores: Bits| {
+            cores & !language.by_writer != 0 || cores != 0 && language.writer.is_match(text.head)
+        };
+        self.languages.iter().zip(hinted).any(|(language, cores)| is_worth(language, cores))
     }
 
     /// What the rules of each language make of these words.
@@ -198,7 +246,7 @@ impl Language {
         if all.len() >= Bits::BITS as usize {
             return Err(format!("{}: {} rules are too many", self.name, all.len()).into());
         }
-        let (mut rules, mut needed, mut always) = (Vec::new(), Vec::new(), 0);
+        let (mut rules, mut needed, mut always, mut by_writer) = (Vec::new(), Vec::new(), 0, 0);
         for (number, rule) in all.iter().enumerate() {
             let (pattern, place) = self.pattern(rule);
             let tree = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(&pattern)?;
@@ -209,12 +257,15 @@ impl Language {
                 Some(needs) => needed.extend(needs.pieces.into_iter().map(|piece| (number, piece))),
                 None => always |= 1 << number,
             }
+            if matches!(place, Place::Writer) {
+                by_writer |= 1 << number;
+            }
             let regex = if exact { None } else { Some(regex(&pattern)?) };
             rules.push(Ready { rule: *rule, is_core: number < self.cores.len(), place, regex });
         }
         let writer = regex(self.writer)?;
         let cores = (1 << self.cores.len()) - 1;
-        Ok((Compiled { name: self.name, writer, rules, cores, always }, needed))
+        Ok((Compiled { name: self.name, writer, rules, cores, by_writer, always }, needed))
     }
 
     /// A rule's pattern, spelled out, and where it is looked for.

@@ -8,9 +8,6 @@
 /// How many characters are looked at.
 pub(super) const CHARACTERS: usize = 300;
 
-/// Contractions without an apostrophe.
-const BARE: &[(&str, &str)] = &[("cannot", "can not"), ("cant", "can not"), ("wont", "will not"), ("dont", "do not")];
-
 /// Contractions that are more than a word and a suffix.
 const WHOLE: &[(&str, &str)] = &[
     ("can't", "can not"),
@@ -31,32 +28,58 @@ const SUFFIXES: &[(&str, &str)] =
 pub(super) fn of(text: &str) -> String {
     let mut words = Words { out: String::with_capacity(CHARACTERS * 2), start: 1, apostrophe: false };
     words.out.push(' ');
-    let mut chars = text.trim_start().chars().take(CHARACTERS).peekable();
+    let text = text.trim_start();
+    let bytes = text.as_bytes();
+    let (mut at, mut left) = (0, CHARACTERS);
     let mut line_begins = true;
-    while let Some(c) = chars.next() {
-        let next = chars.peek().copied();
-        let item = line_begins && is_item(c, next);
-        line_begins = c == '\n' || line_begins && c == ' ';
+    while left > 0 {
+        // Nearly all of a text is plain letters and spaces.
+        match bytes.get(at) {
+            Some(letter @ (b'a'..=b'z' | b'A'..=b'Z')) => {
+                words.out.push(char::from(letter.to_ascii_lowercase()));
+                line_begins = false;
+                (at, left) = (at + 1, left - 1);
+                continue;
+            }
+            Some(b' ') => {
+                words.flush();
+                (at, left) = (at + 1, left - 1);
+                continue;
+            }
+            _ => {}
+        }
+        let Some(c) = char_at(text, at) else { break };
+        (at, left) = (at + c.len_utf8(), left - 1);
+        let next = || if left > 0 { char_at(text, at) } else { None };
+        let item = line_begins && is_item(c, next());
+        line_begins = c == '\n';
         match c {
-            'a'..='z' => words.out.push(c),
-            ' ' | ',' => words.flush(),
-            'A'..='Z' => words.out.push(c.to_ascii_lowercase()),
-            '`' if next == Some('`') => words.mark('#'),
+            ',' => words.flush(),
+            '`' if next() == Some('`') => words.mark('#'),
             _ if item => words.mark('-'),
-            '0'..='9' => words.out.push(c),
+            '0'..='9' | 'ß'..='ö' | 'ø'..='ÿ' => words.out.push(c),
             '\'' | '‘' | '’' | '´' | '`' | 'ʼ' | '＇' => words.apostrophe(),
-            '-' if words.in_word() && next.is_some_and(char::is_alphanumeric) => words.out.push('-'),
-            c if c.is_alphanumeric() => words.out.extend(c.to_lowercase()),
-            // A dot within a number or a name ends nothing.
-            '.' if next.is_some_and(|n| !n.is_whitespace() && !matches!(n, '"' | '”' | '*' | ')')) => words.flush(),
-            '.' | '!' | '?' | '\n' => words.stop(),
+            '-' if words.in_word() && next().is_some_and(char::is_alphanumeric) => words.out.push('-'),
             '"' | '“' | '”' | '„' | '«' | '»' => words.mark('"'),
+            // A dot within a number or a name ends nothing.
+            '.' if next().is_some_and(|n| !n.is_whitespace() && !matches!(n, '"' | '”' | '*' | ')')) => words.flush(),
+            '.' | '!' | '?' | '\n' => words.stop(),
             '{' | '}' | '[' | ']' | '<' | '>' | '|' | '=' => words.mark(c),
+            c if c.is_ascii() => words.flush(),
+            c if c.is_alphanumeric() => words.out.extend(c.to_lowercase()),
             _ => words.flush(),
         }
     }
     words.flush();
     words.out
+}
+
+#[inline]
+fn char_at(text: &str, at: usize) -> Option<char> {
+    match text.as_bytes().get(at) {
+        Some(byte) if byte.is_ascii() => Some(char::from(*byte)),
+        _ => text.get(at..)?.chars().next(),
+    }
 }
 
 /// Whether a line that begins so is an item of a list.
@@ -97,7 +120,7 @@ impl Words {
             let plain = spelled_out(word.trim_matches('\''));
             self.out.truncate(self.start);
             self.out.push_str(&plain);
-        } else if let Some((_, meant)) = BARE.iter().find(|(short, _)| *short == word) {
+        } else if let Some(meant) = bare(word) {
             self.out.truncate(self.start);
             self.out.push_str(meant);
         }
@@ -122,6 +145,16 @@ impl Words {
         self.out.push(c);
         self.out.push(' ');
         self.start = self.out.len();
+    }
+}
+
+/// A contraction without an apostrophe, as words.
+fn bare(word: &str) -> Option<&'static str> {
+    match word {
+        "cannot" | "cant" => Some("can not"),
+        "wont" => Some("will not"),
+        "dont" => Some("do not"),
+        _ => None,
     }
 }
 

@@ -54,7 +54,7 @@ impl<B: Backend> Recorder<B> {
     fn token_usage(&mut self, r: &ExchangeRecord, names: &Names) {
         for (kind, count) in ["input", "output"].into_iter().zip(counted(r)) {
             let Some(count) = count else { continue };
-            let kind = self.labels.fixed(Some(kind));
+            let kind = self.labels.word(kind);
             let mut tokens = self.series(LabelSet::new(Shape::TokenType, names.base, &[kind]));
             tokens.add(Metric::TokenUsage, Value::Whole(count));
         }
@@ -94,7 +94,7 @@ impl<B: Backend> Recorder<B> {
     }
 
     fn usage(&mut self, names: &Names, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
-        let modality = self.labels.fixed(Some(modality));
+        let modality = self.labels.word(modality);
         let mut tokens = self.series(LabelSet::new(Shape::Modality, names.base, &[modality]));
         for (metric, count) in counts {
             tokens.add(*metric, count.map(Value::Whole));

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use prost::Message as _;
 use tokio::runtime::Handle;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataMap;
@@ -85,6 +87,10 @@ async fn call(channel: Channel, metadata: MetadataMap, gzip: bool, payload: Payl
         }};
     }
     Ok(match payload {
+        Payload::Spans(bytes) => {
+            let message = ExportTraceServiceRequest::decode(bytes).map_err(|e| Status::internal(e.to_string()))?;
+            export!(TraceServiceClient, message, rejected_spans)
+        }
         Payload::Traces(message) => export!(TraceServiceClient, message, rejected_spans),
         Payload::Metrics(message) => export!(MetricsServiceClient, message, rejected_data_points),
         Payload::Logs(message) => export!(LogsServiceClient, message, rejected_log_records),

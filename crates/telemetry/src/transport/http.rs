@@ -34,7 +34,7 @@ pub(super) struct HttpWire {
     client: Client,
     url: Url,
     headers: HeaderMap,
-    json: bool,
+    pub(super) json: bool,
     gzip: bool,
 }
 
@@ -67,6 +67,8 @@ impl HttpWire {
 
     pub(super) fn encoded(&self, payload: &Payload) -> Result<Body, SendError> {
         let (written, signal) = match payload {
+            Payload::Spans(bytes) if !self.gzip => return Ok(Body { bytes: bytes.clone(), signal: Signal::Traces }),
+            Payload::Spans(bytes) => (Ok(bytes.to_vec()), Signal::Traces),
             Payload::Traces(request) => (self.written(request), Signal::Traces),
             Payload::Metrics(request) => (self.written(request), Signal::Metrics),
             Payload::Logs(request) => (self.written(request), Signal::Logs),

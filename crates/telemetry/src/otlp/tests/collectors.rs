@@ -302,6 +302,7 @@ fn a_collector_gets_all_signals_over_grpc_without_a_runtime_of_the_application()
                 Payload::Traces(traces) => check_traces(&traces),
                 Payload::Metrics(metrics) => check_metrics(&metrics),
                 Payload::Logs(logs) => check_logs(&logs),
+                Payload::Spans(_) => panic!("gRPC has messages"),
             }
         }
         server.shutdown_background();
