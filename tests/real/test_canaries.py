@@ -217,6 +217,113 @@ def test_no_canary_comes_out_anywhere(protocol, folder, limpid):
         collector.end()
 
 
+CAPTURE = """
+[capture]
+sample = "100%"
+max_input_bytes = "64KiB"
+max_output_bytes = "64KiB"
+[redactions.project]
+pattern = 'Project [A-Z][a-z]+'
+replacement = "[code name]"
+"""
+# What the rules know, each with a canary of its own in it; and a code name, which only the operator's rule knows.
+SECRETS = {
+    "OpenAI key": "sk-proj-{}", "bearer": "Authorization: Bearer {}", "password": "the password is {}", "member": '"api_key": "{}"',
+    "AWS key": "AKIA{}", "GitHub token": "ghp_{}", "JWT": "eyJhbGciOiJIUzI1NiJ9.{}.sig", "URL": "postgres://app:{}@db/x",
+    "e-mail": "{}@mail.example", "PEM": "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+}  # fmt: skip
+CARD, PHONE, CODE_NAME = "4111 1111 1111 1111", "+49 30 12345678", "Project Nightjar"
+
+
+def talk(c: Canaries, where: str) -> str:
+    """Text with every secret in it, and words of its own that may be told."""
+    lines = [form.format(c[f"{where}, {name}"].upper() if name == "AWS key" else c[f"{where}, {name}"]) for name, form in SECRETS.items()]
+    return f"plain-{where}. " + "\n".join([*lines, f"card {CARD}", f"call {PHONE}", f"{CODE_NAME} is ours", f"end-{where}."])
+
+
+def conversation(c: Canaries):
+    """Replies that repeat secrets: streamed in pieces of five characters, whole, and broken off within one."""
+    def answer(s: socket.socket, request: bytes) -> None:
+        path = request.split(b" ")[1]
+        if b"/stream" in path:
+            text = talk(c, "stream")
+            pieces = [delta(content=text[i : i + 5]) for i in range(0, len(text), 5)]
+            call = [{"index": 0, "id": "1", "type": "function", "function": {"name": "f", "arguments": json.dumps({"password": c["argument"], "q": "plain-argument"})}}]
+            last = event({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + event(b"[DONE]")
+            s.sendall(chunked_head() + b"".join(map(chunk, [*pieces, delta(tool_calls=call), last])) + b"0\r\n\r\n")
+        elif b"/cut" in path:
+            s.sendall(chunked_head() + b"".join(map(chunk, [delta(content="plain-cut, the key is "), delta(content=f"sk-{c['half a key'][:12]}")])))
+            s.close()
+        else:
+            whole = {"id": "c", "model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": talk(c, "whole")}}]}
+            s.sendall(reply(json.dumps(whole).encode()))
+
+    return answer
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_captured_content_is_on_spans_alone_and_redacted(protocol, folder, limpid):
+    c = Canaries()
+    collector = Collector(folder)
+    try:
+        with Scripted(conversation(c)) as backend:
+            config = folder / "proxy.toml"
+            upstreams = "".join(f'[upstreams.{name}]\nurl = "{backend.url}"\npath_prefix = "/{name}"\nrewrite_prefix = "/{kind}"\n{more}\n'
+                                for name, kind, more in [("stream", "stream", "capture = true"), ("whole", "whole", "capture = true"), ("cut", "cut", "capture = true"),
+                                                         ("off", "stream", ""), ("none", "whole", 'capture = true\ncapture_sample = "0%"')])  # fmt: skip
+            config.write_text(upstreams + CAPTURE)
+            through = limpid(None, "--config", str(config), OTEL_EXPORTER_OTLP_ENDPOINT=collector.grpc if protocol == "grpc" else collector.http,
+                             OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_METRIC_EXPORT_INTERVAL="300", OTEL_BSP_SCHEDULE_DELAY="100",
+                             LIMPID_TELEMETRY__LOGS="true", LIMPID_LOG__LEVEL="trace", RUST_LOG="trace")  # fmt: skip
+            events = watch(through)
+            paths = ["stream", "whole", "cut", "off", "none"]
+            for path in paths:
+                body = {"model": "m", "stream": path in ("stream", "off", "cut"), "stop": [f"plain-stop-{path}"], "messages": [
+                    {"role": "system", "content": talk(c, f"{path} system")}, {"role": "user", "content": [{"type": "text", "text": talk(c, f"{path} prompt")},
+                    {"type": "image_url", "image_url": {"url": f"https://x/?sig={c['image URL']}"}}]}]}  # fmt: skip
+                try:
+                    through.ask("POST", f"/{path}/v1/chat/completions", json.dumps(body).encode())
+                except rawhttp.Gone:
+                    pass
+            until("all records", lambda: len(through.all_records()) >= len(paths), 10)
+            said = []
+            for path in ("/", "/api/v1/exchanges?limit=1000", "/api/v1/summary?group_by=key,model", "/metrics"):
+                with Connection(rawhttp.address(through.admin)) as admin:
+                    admin.send("GET", path)
+                    said.append((path, admin.reply().body))
+            until("spans", lambda: len(collector.spans()) >= len(paths), 10)
+            assert through.end() == 0
+            said += [("the log", (through.text() + through.output()).encode()), ("the exchange log", through.exchange_log.read_bytes()), ("events", b"".join(events))]
+            for where, text in said:
+                assert b"plain-" not in text and b"limpid.content" not in text, f"content in {where}"
+                assert not c.found(where, text)
+
+            # All that the collector got: no secret, and the words that may be told on spans alone.
+            got = collector.output() + collector.text()
+            assert not c.found("the collector", got.lower())
+            for secret in (CARD, PHONE, "Nightjar", c["half a key"][:6]):
+                assert secret not in got, secret
+            spans = {s.attributes["limpid.upstream"]: s.attributes for s in collector.spans()}
+            for path in ("off", "none"):
+                assert not [name for name in spans[path] if "content" in name or name.endswith((".messages", "stop_sequences"))], path
+            for path in ("stream", "whole", "cut"):
+                told = spans[path]
+                assert f"plain-{path} prompt" in told["gen_ai.input.messages"] and f"end-{path} system" in told["gen_ai.input.messages"], told
+                assert f"plain-stop-{path}" in told["gen_ai.request.stop_sequences"] and "[code name]" in told["gen_ai.input.messages"]
+                assert f"plain-{path}" in told["gen_ai.output.messages"], told
+                assert int(told["limpid.content.redactions"]) >= 2 * (len(SECRETS) + 3)
+            assert "plain-argument" in spans["stream"]["gen_ai.output.messages"] and "end-stream" in spans["stream"]["gen_ai.output.messages"]
+            assert int(spans["cut"]["limpid.content.output_truncated"]) > 0
+            log_records = got.split("ResourceLog")[1:]
+            assert log_records, "log records came"
+            for line in got.splitlines():
+                if "plain-" in line:
+                    assert line.strip().startswith(("-> gen_ai.input.messages:", "-> gen_ai.output.messages:", "-> gen_ai.request.stop_sequences:")), line
+            print({"secrets": len(c), "redactions": {path: told.get("limpid.content.redactions") for path, told in spans.items()}})
+    finally:
+        collector.end()
+
+
 def watch(through) -> list[bytes]:
     """The live events' bytes as they come, until limpid ends."""
     got: list[bytes] = []

@@ -11,19 +11,19 @@ use crate::common::{CHAT, DONE, LAST_CHUNK, Rig, SSE_HEAD, always, chat, chunk, 
 
 const KEY: &str = "sk-canary0123456789abcdef";
 
-fn capturing(upstreams: &[(&str, f64)]) -> Option<CaptureConfig> {
+fn capturing(upstreams: &[(&str, f64)]) -> CaptureConfig {
     let redactor = Redactor::new(&Builtin::ALL, &[]).unwrap();
-    Some(CaptureConfig {
+    CaptureConfig {
         upstreams: upstreams.iter().map(|(name, share)| (Arc::from(*name), *share)).collect(),
         rules: ContentRules { input: Some(4096), output: Some(4096), redactor },
         text_bytes: 10_000,
         budget_bytes: 1 << 20,
-    })
+    }
 }
 
 async fn rig(upstreams: Vec<UpstreamConfig>, change: impl FnOnce(&mut ProxyConfig)) -> Rig {
     Rig::with(upstreams, |config| {
-        config.capture = capturing(&[("only", 1.0)]);
+        config.capture = Some(capturing(&[("only", 1.0)]));
         change(config);
     })
     .await
@@ -75,7 +75,7 @@ async fn an_exchange_is_captured_redacted_with_and_without_estimates() {
 async fn only_upstreams_that_opt_in_are_captured() {
     let server = RawServer::start(always(stream())).await.unwrap();
     let upstreams = ["a", "b", "c"].map(|name| for_models(name, &server.url(), &[name]));
-    let rig = rig(upstreams.into(), |config| config.capture = capturing(&[("a", 1.0), ("c", 0.0)])).await;
+    let rig = rig(upstreams.into(), |config| config.capture = Some(capturing(&[("a", 1.0), ("c", 0.0)]))).await;
     for model in ["a", "b", "c", "nobody's"] {
         rig.ask(&prompt(model)).await;
     }

@@ -22,10 +22,13 @@ struct Digit {
 /// Tells the place of every card number.
 pub(super) fn find(text: &str, mut tell: impl FnMut(Range<usize>)) {
     let mut row: Vec<Digit> = Vec::new();
-    let mut gap = 0;
+    // Characters since the last digit, and digits of its group.
+    let (mut gap, mut group) = (0, 0);
     for (at, c) in text.char_indices() {
         if let Some(value) = c.to_digit(10).and_then(|d| u8::try_from(d).ok()) {
-            row.push(Digit { value, at, first: gap > 0 || row.is_empty() });
+            let first = gap > 0 || row.is_empty();
+            group = if first { 1 } else { group + 1 };
+            row.push(Digit { value, at, first });
             gap = 0;
             if row.len() == ROW {
                 scan(&row, false, &mut tell);
@@ -33,7 +36,12 @@ pub(super) fn find(text: &str, mut tell: impl FnMut(Range<usize>)) {
             }
         } else if !row.is_empty() {
             gap += 1;
-            if gap > 2 || !matches!(c, ' ' | '-' | '.' | '/' | '\t' | '\u{a0}' | '\u{202f}' | '\u{2010}'..='\u{2013}') {
+            // 4.25 is a number.
+            let point = c == '.' && group < 3;
+            if gap > 2
+                || point
+                || !matches!(c, ' ' | '-' | '.' | '/' | '\t' | '\u{a0}' | '\u{202f}' | '\u{2010}'..='\u{2013}')
+            {
                 scan(&row, true, &mut tell);
                 row.clear();
                 gap = 0;
@@ -116,6 +124,8 @@ mod tests {
             ("1763841600123456789 1763841600123", &[]),
             ("94111111111111111", &[]),
             ("1111111111111117", &[]),
+            ("4111.1111.1111.1111", &["4111.1111.1111.1111"]),
+            ("4.111111111111111, 11.11", &[]),
             ("41111111", &[]),
         ] {
             assert_eq!(cards(text), want, "{text}");

@@ -2,7 +2,7 @@
 //!
 //! That is the order, and the reason why texts come here whole or not at all: half a key that a limit left over would be
 //! found by no rule. A reply that broke off ends in the middle of something, so its last word is left out too. Everything
-//! that leaves goes through one [`pen`]: texts, names of tools, ids, roles.
+//! that leaves goes through one `pen`: texts, names of tools, ids, roles.
 //!
 //! The form is that of the GenAI conventions' JSON schemas (v1.41.1; the newer text has the same). What is no text (an
 //! image, audio, what a provider keeps to itself) is a part `limpid.omitted` that says of which type it was. What cannot be

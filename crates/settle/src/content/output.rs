@@ -37,7 +37,7 @@ pub(super) fn read(pen: &mut Pen<'_>, said: &[u8], exchange: &Unsettled) -> Vec<
         let told = exchange.observation.finish_reasons.iter().find(|f| f.index == choice).map(|f| &*f.reason);
         let whole = ended_well && told.is_some_and(|reason| WHOLE.contains(&reason));
         if !pen.begin() {
-            pieces.iter().for_each(|(_, text)| pen.truncated += text.len() as u64);
+            pen.truncated += pieces.iter().map(|(_, text)| text.len() as u64).sum::<u64>();
             continue;
         }
         let mut message = json!({"role": "assistant", "parts": parts(pen, pieces, whole)});

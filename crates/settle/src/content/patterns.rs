@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Match, Regex, RegexBuilder};
 
 /// A named group of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) type Found<'r> = (Range<usize>, &'r str);
 /// Words that stand before a secret, in its member's name or in prose.
 const NAMES: &str = r"(?:api[_\s-]?|access[_\s-]?|secret[_\s-]?|private[_\s-]?|account[_\s-]?|encryption[_\s-]?|signing[_\s-]?)key|secret|token|passw(?:or)?d|passwort|passphrase|passcode|pwd|credentials?|authorization|bearer";
 
-/// Expressions of [`Builtin::Secrets`]. Where one has a group, the group alone is the secret. The truth: what it finds
+/// Expressions of [`Builtin::Secrets`]. Where one has a group, the group alone is the secret. The yes: what it finds
 /// counts only if it looks random, for plain words have the same form.
 const SECRETS: [(&str, bool); 9] = [
     // A private key, whole or without its end.
@@ -84,7 +84,7 @@ const SECRETS: [(&str, bool); 9] = [
     // A parameter of a signed URL.
     (
         r"(?i)[?&](?:sig|signature|key|code|x-amz-signature|x-amz-security-token|x-goog-signature)=([^\s&#\x22'<>]{6,})",
-        false,
+        true,
     ),
 ];
 
@@ -94,8 +94,8 @@ const EMAIL: &str = r"[\w.%+'&*=/-]+@(?:[\w-]+\.)+\w{2,}";
 const PHONES: [&str; 4] = [
     r"(?:\+|(?-u:\b)00)\(?[1-9](?:[ ./()\x{a0}\x{2010}-\x{2013}-]{0,3}\d){6,14}",
     r"(?:(?-u:\b)1[ .-])?(?:\([2-9]\d{2}\)\s{0,2}|(?-u:\b)[2-9]\d{2}[ .-])[2-9]\d{2}[ .-]\d{4}(?-u:\b)",
-    r"(?:\(|(?-u:\b))0\d{1,4}[ )/.\x{a0}-]{1,3}\d{2,4}(?:[ .\x{a0}-]?\d{2,4}){1,3}(?-u:\b)",
-    r"(?-u:\b)0\d{9,10}(?-u:\b)",
+    r"(?:^|[^\w.,])(\(?0\d{1,4}[ )/.\x{a0}-]{1,3}\d{2,4}(?:[ .\x{a0}-]?\d{2,4}){1,3})(?-u:\b)",
+    r"(?:^|[^\w.,])(0\d{9,10})(?-u:\b)",
 ];
 
 /// The fewest digits of a phone number.
@@ -131,9 +131,10 @@ impl Patterns {
                 phones.push(build(source)?);
             }
         }
-        let assigned = format!(
-            r"(?i)(?:{NAMES})[\x22'`\\\]]{{0,4}}\s{{0,4}}(?:=>|:=|[:=])\s{{0,4}}[\x22'`\\]{{0,4}}((?:bearer |basic )?[^\s\x22'`,;\\<>]{{4,}})"
-        );
+        let before = r"[\x22'`\\\]]{0,4}\s{0,4}(?:=>|:=|[:=])\s{0,4}";
+        let quoted = r"\\?\x22([^\x22\\\n]+)|'([^'\n]+)'";
+        let bare = r"`?((?:bearer |basic )?[^\s\x22'`,;\\<>]{4,})";
+        let assigned = format!("(?i)(?:{NAMES}){before}(?:{quoted}|{bare})");
         let told =
             format!(r"(?i)(?:{NAMES})\s{{1,4}}(?:is|was|ist|:)\s{{1,4}}[\x22'`\\]{{0,4}}([^\s\x22'`,;\\<>]{{4,}})");
         let names = format!(r"(?i)(?:{NAMES})$|^(?:cookie|auth|jwt|pin|cvv|cvc|ssn)$");
@@ -152,27 +153,34 @@ impl Patterns {
         self.names.as_ref().is_some_and(|names| names.is_match(name))
     }
 
-    pub(super) fn find<'r>(&self, text: &str, found: &mut Vec<Found<'r>>) {
+    pub(super) fn find(&self, text: &str, found: &mut Vec<Found<'_>>) {
         let secret = Builtin::Secrets.replacement();
         let checked = self.secrets.iter().map(|(regex, random)| (regex, *random));
         let named = self.assigned.iter().map(|regex| (regex, false)).chain(self.told.iter().map(|regex| (regex, true)));
         for (regex, random) in checked.chain(named) {
-            let places = regex.captures_iter(text).filter_map(|c| c.get(1).or(c.get(0)));
-            found.extend(places.filter(|m| !random || looks_random(m.as_str())).map(|m| (m.range(), secret)));
+            found.extend(
+                places(regex, text).filter(|m| !random || looks_random(m.as_str())).map(|m| (m.range(), secret)),
+            );
         }
         if let Some(email) = &self.email {
             found.extend(email.find_iter(text).map(|m| (m.range(), Builtin::Emails.replacement())));
         }
         for phone in &self.phones {
             let is_date = |text: &str| self.date.as_ref().is_some_and(|date| date.is_match(text));
-            let places = phone.find_iter(text).filter(|m| digits(m.as_str()) >= PHONE_DIGITS && !is_date(m.as_str()));
-            found.extend(places.map(|m| (m.range(), Builtin::Phones.replacement())));
+            let is_number = |m: &Match<'_>| digits(m.as_str()) >= PHONE_DIGITS && !is_date(m.as_str());
+            found.extend(places(phone, text).filter(is_number).map(|m| (m.range(), Builtin::Phones.replacement())));
         }
     }
 }
 
+/// The group that matched, or the whole match of an expression without any.
+fn places<'t>(regex: &Regex, text: &'t str) -> impl Iterator<Item = Match<'t>> {
+    regex.captures_iter(text).filter_map(|c| c.iter().skip(1).flatten().next().or(c.get(0)))
+}
+
 /// Whether it is no word of a language: a digit or a symbol of base64 in it, capitals inside, or longer than words are.
 fn looks_random(text: &str) -> bool {
+    let text = text.trim_end_matches(['.', '!', '?', ')', ':', '*']);
     let inside = text.char_indices().skip(1).any(|(_, c)| c.is_uppercase()) && text.chars().any(char::is_lowercase);
     let symbols =
         text.chars().any(|c| c.is_numeric() || matches!(c, '+' | '=' | '~' | '$' | '!' | '%' | '#' | '@' | '^' | '*'));

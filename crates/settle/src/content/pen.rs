@@ -153,8 +153,8 @@ fn head(text: &str, bytes: usize) -> &str {
 }
 
 /// A part of a message that is text of this type.
-pub(super) fn part(kind: &str, content: String) -> Value {
-    json!({"type": kind, "content": content})
+pub(super) fn part(kind: &str, content: impl Into<Value>) -> Value {
+    json!({"type": kind, "content": content.into()})
 }
 
 /// In place of what is no text: of which type it was, if that is a plain word.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::testing::unsettled;
 
-const CANARIES: [(&str, &str); 31] = [
+const CANARIES: [(&str, &str); 35] = [
     ("my key is sk-proj-Ab12Cd34Ef56Gh78Ij90 ok", "sk-proj-Ab12Cd34Ef56Gh78Ij90"),
     ("sk-ant-api03-abcdefghijkl_mnop-QRS", "sk-ant-api03-abcdefghijkl_mnop-QRS"),
     ("ésk-abcdefghijklmnopqrstuv", "sk-abcdefghijklmnopqrstuv"),
@@ -28,6 +28,10 @@ const CANARIES: [(&str, &str); 31] = [
     ("the password is Tr0ub4dor&3!", "Tr0ub4dor&3"),
     (r#"{"api_key":"0badcafe0badcafe"}"#, "0badcafe0badcafe"),
     (r#"{\"client_secret\": \"0badcafe0badcafe\"}"#, "0badcafe0badcafe"),
+    (r#"{"password": "correct horse battery"}"#, "correct horse battery"),
+    (r#"{\"password\":\"correct horse\"}"#, "correct horse"),
+    ("passwd='correct horse' next", "correct horse"),
+    ("token=`abcd efgh`", "abcd"),
     ("postgres://app:s3cr3tpass@db:5432/x", "s3cr3tpass"),
     ("https://x.example/blob?sv=1&sig=AbC%2Fdef123456", "AbC%2Fdef123456"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n+def==\n-----END RSA PRIVATE KEY----- x", "MIIEabc\n+def=="),
@@ -44,7 +48,7 @@ const CANARIES: [(&str, &str); 31] = [
     ("07911123456", "07911123456"),
 ];
 
-const HARMLESS: [&str; 16] = [
+const HARMLESS: [&str; 18] = [
     "What is the token count of this password-protected file?",
     "Bearer certificates and basic understanding of authorization",
     "The secret is patience. The key is to try.",
@@ -61,6 +65,8 @@ const HARMLESS: [&str; 16] = [
     "max_tokens: 4096, tokens = 12",
     "1,234,567,890 and 12 345 678",
     "monkey = banana; donkey: brown",
+    "Sorry, the password is incorrect!",
+    "0.0123456789 and 4.123456789012345 or 1,0301234567",
 ];
 
 static ALL_RULES: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&Builtin::ALL, &[]).unwrap());
@@ -161,6 +167,7 @@ fn chat_and_ollama_requests_become_messages() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_other_apis_become_messages_too() {
     let call = json!({"type": "tool_call", "id": "t1", "name": "f", "arguments": {"a": 1}});
     for (endpoint, body, system, messages) in [
