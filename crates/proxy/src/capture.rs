@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use http::Method;
-use limpid_core::{ExchangeId, KeptText, TextBudget, in_share};
-use limpid_settle::content::{ContentRules, Heard, has_content};
+use limpid_core::{ContentSlot, ExchangeId, KeptText, TextBudget, in_share};
+use limpid_settle::Unsettled;
+use limpid_settle::content::{ContentRules, Heard, Missing, has_content};
 
 use crate::exchange::Arrival;
 
@@ -21,7 +22,7 @@ pub struct CaptureConfig {
     pub rules: ContentRules,
     /// The longest request, and the longest reply, that is held until the exchange ends, bytes. A longer one is not captured.
     pub text_bytes: usize,
-    /// How much text is held at a time, in all, bytes.
+    /// How much text is held at a time, in all, bytes: until the exchange ends, and redacted until its span is exported.
     pub budget_bytes: usize,
 }
 
@@ -31,7 +32,7 @@ pub(crate) struct Capture {
     largest: f64,
     pub(crate) rules: Arc<ContentRules>,
     text_bytes: usize,
-    budget: Arc<TextBudget>,
+    pub(crate) budget: Arc<TextBudget>,
 }
 
 impl Capture {
@@ -65,13 +66,26 @@ impl Capture {
 /// What was kept of an exchange, not redacted yet.
 pub(crate) struct Captured {
     pub(crate) rules: Arc<ContentRules>,
+    pub(crate) budget: Arc<TextBudget>,
     pub(crate) request: Option<KeptText>,
     pub(crate) reply: Option<KeptText>,
 }
 
 impl Captured {
-    pub(crate) fn heard(&self) -> Heard<'_> {
-        Heard { request: self.request.as_ref().map(KeptText::get), reply: self.reply.as_ref().map(KeptText::get) }
+    /// What may leave of it.
+    pub(crate) fn redacted(self, exchange: &Unsettled) -> ContentSlot {
+        let heard =
+            Heard { request: self.request.as_ref().map(KeptText::get), reply: self.reply.as_ref().map(KeptText::get) };
+        let content = self.rules.content(exchange, heard);
+        let budget = Arc::clone(&self.budget);
+        // What was kept makes room for what is.
+        drop(self);
+        ContentSlot::new(content, &budget)
+    }
+
+    /// Nothing of it leaves, for that reason.
+    pub(crate) fn without(self, why: Missing) -> ContentSlot {
+        ContentSlot::new(self.rules.without(why), &self.budget)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use limpid_core::{ContentSlot, Endpoint, ExchangeRecord, ExchangeSink, KeptText, TextBudget, TextGone};
+use limpid_core::{Endpoint, ExchangeRecord, ExchangeSink, KeptText, TextBudget, TextGone};
 use limpid_settle::content::Missing;
 use limpid_settle::tokens::{Texts, Unestimated, has_estimates};
 use limpid_settle::{Settler, Unsettled};
@@ -66,18 +66,16 @@ impl Job {
         if self.estimate {
             self.exchange.without_estimate(unestimated);
         }
-        let content = self.content.map(|captured| captured.rules.without(missing));
-        let record = settler.record(self.exchange);
-        ExchangeRecord { content: content.map(ContentSlot::new).unwrap_or_default(), ..record }
+        let content = self.content.map(|captured| captured.without(missing)).unwrap_or_default();
+        ExchangeRecord { content, ..settler.record(self.exchange) }
     }
 
     fn done(mut self, settler: &Settler) -> ExchangeRecord {
         if self.estimate {
             self.exchange.estimate(&Texts { request: held(self.request.as_ref()), reply: held(self.reply.as_ref()) });
         }
-        let content = self.content.map(|captured| captured.rules.content(&self.exchange, captured.heard()));
-        let record = settler.record(self.exchange);
-        ExchangeRecord { content: content.map(ContentSlot::new).unwrap_or_default(), ..record }
+        let content = self.content.map(|captured| captured.redacted(&self.exchange)).unwrap_or_default();
+        ExchangeRecord { content, ..settler.record(self.exchange) }
     }
 }
 

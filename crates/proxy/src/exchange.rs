@@ -329,7 +329,8 @@ impl Open {
     fn content(&mut self) -> Option<Captured> {
         let capture = self.shared.capture.as_ref().filter(|_| self.captured && self.upstream.is_some())?;
         let reply = self.observer.as_mut().and_then(ResponseObserver::take_content);
-        Some(Captured { rules: Arc::clone(&capture.rules), request: self.tap.take_content(), reply })
+        let (rules, budget) = (Arc::clone(&capture.rules), Arc::clone(&capture.budget));
+        Some(Captured { rules, budget, request: self.tap.take_content(), reply })
     }
 
     fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {

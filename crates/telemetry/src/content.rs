@@ -59,7 +59,7 @@ fn attributes(content: Content, semconv: Semconv, longest: usize) -> Vec<KeyValu
 
 #[cfg(test)]
 mod tests {
-    use limpid_core::ContentSlot;
+    use limpid_core::{ContentSlot, TextBudget};
     use opentelemetry::InstrumentationScope;
 
     use super::*;
@@ -80,7 +80,7 @@ mod tests {
 
     fn added(content: Content, limits: &AttributeLimits) -> (Vec<String>, u32) {
         let mut r = record();
-        r.content = ContentSlot::new(content);
+        r.content = ContentSlot::new(content, &TextBudget::new(1000));
         let scope = InstrumentationScope::builder("limpid").build();
         let mut span = span(&r, &scope);
         let before = span.attributes.len();
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_log_record_has_none_and_leaves_it_for_the_span() {
         let mut r = record();
-        r.content = ContentSlot::new(captured());
+        r.content = ContentSlot::new(captured(), &TextBudget::new(1000));
         let scope = InstrumentationScope::builder("limpid").build();
         let log = log_record(&r, &scope, &AttributeLimits::default(), 1.0);
         assert!(!format!("{log:?}").contains("canary"));

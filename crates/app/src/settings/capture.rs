@@ -33,7 +33,8 @@ pub struct Capture {
     /// The longest request and the longest reply that are held until the exchange ends, bytes. Default 1 MiB: a text must
     /// be whole to be redacted, so a longer one is not captured.
     pub max_text_bytes: usize,
-    /// How much text is held at a time, in all, bytes. Default 32 MiB. Where it is spent, nothing is captured.
+    /// How much text is held at a time, in all, bytes: while exchanges last, and redacted until their spans are exported.
+    /// Default 32 MiB. Where it is spent, nothing is captured.
     pub text_budget_bytes: usize,
 }
 

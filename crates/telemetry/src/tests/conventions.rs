@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use limpid_core::{
-    Category, Content, ContentSlot, Ending, Endpoint, ExchangeRecord, Fault, Outcome, Unsent, UpstreamInfo, in_share,
+    Category, Content, ContentSlot, Ending, Endpoint, ExchangeRecord, Fault, Outcome, TextBudget, Unsent, UpstreamInfo, in_share,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -259,7 +259,7 @@ fn all_kinds() -> Vec<ExchangeRecord> {
         stop_sequences: vec!["END".into()],
         ..Content::default()
     };
-    let captured = ExchangeRecord { content: ContentSlot::new(content), ..record() };
+    let captured = ExchangeRecord { content: ContentSlot::new(content, &TextBudget::new(1000)), ..record() };
     let azure = ExchangeRecord { upstream: provided("azure.ai.inference"), ..record() };
     vec![record(), azure, embeddings(), failed(), captured]
 }
