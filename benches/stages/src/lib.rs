@@ -1,27 +1,28 @@
 //! The stages of an exchange, each as something that can be called again and again, for `benches/time.rs` (how long) and
 //! `src/main.rs` (how many instructions).
 
-mod heads;
 mod record;
 mod samples;
 
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use limpid_core::{Clock, Endpoint, RecordConsumer, Tick};
+use limpid_core::{Clock, Endpoint, ExchangeRecord, Observation, RecordConsumer, RequestFacts, Tick};
 use limpid_insight::{Insight, InsightConfig};
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
 use limpid_settle::Settler;
-use limpid_telemetry::{ExchangeLog, ExportCounts, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig};
+use limpid_telemetry::{
+    ExchangeLog, ExportCounts, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig, Otlp, OtlpConfig,
+    OtlpExport, OtlpTls, Protocol, SpanBatch,
+};
 
 /// One call of a stage.
 pub type Stage = Box<dyn FnMut()>;
 
 /// All stages, in the order of an exchange.
-pub const NAMES: [&str; 14] = [
-    "wire_head",
+pub const NAMES: [&str; 23] = [
     "request_body",
     "sse_frame",
     "chat_event",
@@ -33,16 +34,25 @@ pub const NAMES: [&str; 14] = [
     "gemini_event",
     "settle",
     "prometheus_record",
+    "otlp_record",
     "insight_record",
     "log_line",
+    "span",
+    "short_request",
+    "short_reply",
+    "short_settle",
+    "short_prometheus",
+    "short_otlp",
+    "short_insight",
+    "short_log_line",
+    "short_span",
 ];
 
 /// The stage of that name, set up.
 pub fn stage(name: &str) -> Option<Stage> {
     const SSE: &str = "text/event-stream";
     Some(match name {
-        "wire_head" => heads::stage(),
-        "request_body" => request_body(),
+        "request_body" => request_body(samples::request()),
         "sse_frame" => events(Endpoint::Other, SSE, samples::chat()),
         "chat_event" => events(Endpoint::Chat, SSE, samples::chat()),
         "chat_event_parsed" => events(Endpoint::Chat, SSE, samples::chat_two_choices()),
@@ -51,10 +61,29 @@ pub fn stage(name: &str) -> Option<Stage> {
         "messages_event" => events(Endpoint::Messages, SSE, samples::messages()),
         "ollama_event" => events(Endpoint::Generate, "application/x-ndjson", samples::ollama()),
         "gemini_event" => events(Endpoint::GenerateContent, SSE, samples::gemini()),
-        "settle" => settle(),
-        "prometheus_record" => consumer(Metrics::new(&MetricsConfig::default(), LiveCounts::default()).1),
-        "insight_record" => consumer(insight()),
-        "log_line" => consumer(log()?),
+        "short_request" => request_body(samples::short_request()),
+        "short_reply" => reply(),
+        _ => return at_the_end(name),
+    })
+}
+
+/// What is done with an exchange after its last byte: a stream, or with `short_` before it a reply in one piece.
+fn at_the_end(name: &str) -> Option<Stage> {
+    let (what, record): (_, fn() -> _) = match name.strip_prefix("short_") {
+        Some(what) => (what, record::short_record),
+        None => (name, record::record),
+    };
+    let is_short = what.len() < name.len();
+    Some(match what {
+        "settle" if is_short => settle(record::short_observation(), record::short_request()),
+        "settle" => settle(record::observation(), record::request()),
+        "prometheus" | "prometheus_record" => {
+            consumer(record(), Metrics::new(&MetricsConfig::default(), LiveCounts::default()).1)
+        }
+        "otlp" | "otlp_record" => otlp(record())?,
+        "insight" | "insight_record" => consumer(record(), insight()),
+        "log_line" => consumer(record(), log()?),
+        "span" => spans(record()),
         _ => return None,
     })
 }
@@ -78,8 +107,7 @@ fn events(endpoint: Endpoint, content_type: &str, events: Vec<String>) -> Stage 
     })
 }
 
-fn request_body() -> Stage {
-    let body = samples::request();
+fn request_body(body: String) -> Stage {
     Box::new(move || {
         let mut observer = RequestObserver::new(64 * 1024);
         observer.feed(black_box(body.as_bytes()));
@@ -87,16 +115,56 @@ fn request_body() -> Stage {
     })
 }
 
-fn settle() -> Stage {
-    let (settler, observation, request) = (Settler::embedded(), record::observation(), record::request());
+/// A reply in one piece.
+fn reply() -> Stage {
+    let body = samples::short_reply();
+    Box::new(move || drop(black_box(record::observe_reply(black_box(&body)))))
+}
+
+fn settle(observation: Observation, request: RequestFacts) -> Stage {
+    let settler = Settler::embedded();
     Box::new(move || {
         black_box(settler.settle(&record::evidence(black_box(&observation), &request)));
     })
 }
 
-fn consumer(mut consumer: impl RecordConsumer + 'static) -> Stage {
-    let record = Arc::new(record::record());
+fn consumer(record: ExchangeRecord, mut consumer: impl RecordConsumer + 'static) -> Stage {
+    let record = Arc::new(record);
     Box::new(move || consumer.consume(black_box(&record)))
+}
+
+/// The instruments of the OTLP metrics. Nothing is exported while it is measured.
+fn otlp(record: ExchangeRecord) -> Option<Stage> {
+    let to = OtlpExport {
+        endpoint: "http://127.0.0.1:1/v1/metrics".to_owned(),
+        protocol: Protocol::HttpProtobuf,
+        gzip: false,
+        headers: Vec::new(),
+        timeout: Duration::from_millis(1),
+        tls: OtlpTls::default(),
+    };
+    let config =
+        OtlpConfig { metrics: Some(to), metric_interval: Duration::from_secs(86_400), ..OtlpConfig::default() };
+    let (otlp, consumers) = Otlp::start(&config, &MetricsConfig::default(), &LiveCounts::default()).ok()?;
+    let (mut consumer, record) = (consumers.into_iter().next()?, Arc::new(record));
+    Some(Box::new(move || {
+        let _running = &otlp;
+        consumer.consume(black_box(&record));
+    }))
+}
+
+/// A span of an export: the whole export is written with every 50th call.
+fn spans(record: ExchangeRecord) -> Stage {
+    const BATCH: usize = 50;
+    let (batch, record) = (SpanBatch::new(&OtlpConfig::default()), Arc::new(record));
+    let mut waiting = Vec::with_capacity(BATCH);
+    Box::new(move || {
+        waiting.push(Arc::clone(&record));
+        if waiting.len() == BATCH {
+            black_box(batch.body(black_box(&waiting)));
+            waiting.clear();
+        }
+    })
 }
 
 fn insight() -> impl RecordConsumer {

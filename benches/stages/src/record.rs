@@ -33,10 +33,36 @@ pub(crate) fn observation() -> Observation {
     observer.into_observation()
 }
 
+/// What is seen of a reply in one piece.
+pub(crate) fn observe_reply(body: &str) -> Observation {
+    let head = ResponseHead {
+        endpoint: Endpoint::Chat,
+        status: 200,
+        content_type: Some("application/json"),
+        content_encoding: None,
+    };
+    let mut observer = ResponseObserver::new(&head, Limits::default());
+    observer.on_bytes(body.as_bytes(), Tick(20_000_000));
+    observer.finish(Tick(20_000_000));
+    observer.into_observation()
+}
+
+pub(crate) fn short_observation() -> Observation {
+    observe_reply(&samples::short_reply())
+}
+
 /// What was asked.
 pub(crate) fn request() -> RequestFacts {
+    facts(&samples::request())
+}
+
+pub(crate) fn short_request() -> RequestFacts {
+    facts(&samples::short_request())
+}
+
+fn facts(body: &str) -> RequestFacts {
     let mut observer = RequestObserver::new(64 * 1024);
-    observer.feed(samples::request().as_bytes());
+    observer.feed(body.as_bytes());
     observer.facts().clone()
 }
 
@@ -59,8 +85,17 @@ pub(crate) fn evidence<'a>(observation: &'a Observation, request: &'a RequestFac
     }
 }
 
-/// The record.
+/// The record of the stream.
 pub(crate) fn record() -> ExchangeRecord {
+    settled(observation(), request(), 981)
+}
+
+/// The record of the reply in one piece.
+pub(crate) fn short_record() -> ExchangeRecord {
+    settled(short_observation(), short_request(), 20)
+}
+
+fn settled(observation: Observation, request: RequestFacts, ended: u64) -> ExchangeRecord {
     let ms = |n: u64| Some(Tick(n * 1_000_000));
     let upstream = UpstreamInfo {
         name: "cloud".into(),
@@ -80,18 +115,18 @@ pub(crate) fn record() -> ExchangeRecord {
         upstream: Some(Arc::new(upstream)),
         caller: Caller { key: Some("team".into()), project: Some("search".into()), ..Caller::default() },
         labels: Vec::new(),
-        request: request(),
+        request,
         trace_id: 1,
         span_id: 2,
         attempts: 1,
         bytes: ByteCounts { request: 2_200, response: 22_000 },
-        timeline: Timeline { sent: ms(1), headers: ms(12), ended: Tick(981_000_000), ..Timeline::default() },
+        timeline: Timeline { sent: ms(1), headers: ms(12), ended: Tick(ended * 1_000_000), ..Timeline::default() },
         ending: Ending::End,
         failure: None,
-        labelled_stream: true,
+        labelled_stream: observation.streamed,
         answered: true,
         rate_limits: None,
-        observation: observation(),
+        observation,
         unestimated: None,
     })
 }

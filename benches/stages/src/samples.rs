@@ -90,3 +90,20 @@ pub(crate) fn request() -> String {
          {{\"include_usage\":true}}}}"
     )
 }
+
+/// A short request that is not streamed, as in the relay's benchmark.
+pub(crate) fn short_request() -> String {
+    "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}],\"max_tokens\":16}"
+        .to_owned()
+}
+
+/// Its reply, as OpenAI sends it.
+pub(crate) fn short_reply() -> String {
+    "{\"id\":\"chatcmpl-8cbea992112edfab\",\"object\":\"chat.completion\",\"created\":1795336069,\"model\":\
+     \"gpt-4o-mini-2024-07-18\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello! How can I \
+     help you today?\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":\
+     {\"prompt_tokens\":10,\"completion_tokens\":9,\"total_tokens\":19,\"prompt_tokens_details\":{\"cached_tokens\":0,\
+     \"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0}},\"service_tier\":\
+     \"default\",\"system_fingerprint\":\"fp_560af6e559\"}"
+    .to_owned()
+}

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use limpid_core::{Endpoint, ExchangeRecord, OutputType, OwnLabel, Verdict};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -88,7 +89,9 @@ impl Attributes {
     }
 
     fn put(&mut self, attr: Attr, value: Option<impl Into<Value>>) {
-        self.known.extend(value.map(|value| KeyValue::new(attr.of(self.semconv).0, value)));
+        if let Some(value) = value {
+            self.known.push(KeyValue::new(attr.of(self.semconv).0, value));
+        }
     }
 
     /// The operator's own labels, whose names only the settings know.
@@ -99,6 +102,11 @@ impl Attributes {
 
     pub(crate) fn text(&mut self, attr: Attr, value: Option<&str>) {
         self.put(attr, value.map(str::to_owned));
+    }
+
+    /// A text that other records have too, or that stands in the program: it is not copied.
+    fn shared(&mut self, attr: Attr, value: Option<impl Into<StringValue>>) {
+        self.put(attr, value.map(|text| Value::String(text.into())));
     }
 
     pub(crate) fn fixed(&mut self, attr: Attr, value: &'static str) {
@@ -135,11 +143,11 @@ fn who(a: &mut Attributes, r: &ExchangeRecord) {
     a.fixed(attr::OPERATION, r.endpoint.operation());
     a.text(attr::REQUEST_MODEL, r.model.name());
     if let Some(upstream) = r.upstream.as_deref() {
-        a.text(attr::PROVIDER, Some(&upstream.provider));
-        a.text(attr::SERVER_ADDRESS, Some(&upstream.address));
+        a.shared(attr::PROVIDER, Some(Arc::clone(&upstream.provider)));
+        a.shared(attr::SERVER_ADDRESS, Some(Arc::clone(&upstream.address)));
         a.put(attr::SERVER_PORT, Some(i64::from(upstream.port)));
-        a.text(attr::UPSTREAM, Some(&upstream.name));
-        a.text(attr::REGION, upstream.region.as_deref());
+        a.shared(attr::UPSTREAM, Some(Arc::clone(&upstream.name)));
+        a.shared(attr::REGION, upstream.region.clone());
     }
 }
 
@@ -207,7 +215,7 @@ fn usage(a: &mut Attributes, r: &ExchangeRecord) {
     a.count(attr::AUDIO_OUTPUT_TOKENS, usage.audio_output_tokens);
     a.seconds(attr::AUDIO_INPUT, usage.audio_ms.map(std::time::Duration::from_millis));
     a.fixed(attr::USAGE_SOURCE, usage.source.as_str());
-    a.text(attr::USAGE_METHOD, usage.method.as_deref());
+    a.shared(attr::USAGE_METHOD, usage.method.clone());
 }
 
 /// Only for the provider itself: a compatible server is not `openai`.
@@ -242,7 +250,7 @@ fn exchange(a: &mut Attributes, r: &ExchangeRecord) {
     a.own(&r.labels);
     a.put(attr::ATTEMPTS, Some(i64::from(r.attempts)));
     a.fixed(attr::CATEGORY, r.outcome.category.as_str());
-    a.text(attr::REASON, Some(&r.outcome.reason));
+    a.shared(attr::REASON, Some(r.outcome.reason.clone()));
     a.fixed(attr::ENDING, r.outcome.ending.as_str());
     a.put(attr::FAULT, r.outcome.fault.map(limpid_core::Fault::as_str));
     a.put(attr::RETRYABLE, r.outcome.retryable.map(limpid_core::Retryable::as_str));
@@ -277,8 +285,8 @@ fn measured(a: &mut Attributes, r: &ExchangeRecord) {
         a.put(attr::PRICE_USD, Some(price.usd.as_usd()));
         a.fixed(attr::PRICE_SOURCE, price.source.as_str());
         a.put(attr::PRICE_ESTIMATED, price.estimated.then_some(true));
-        a.text(attr::PRICE_MATCHED, price.matched.as_deref());
-        a.text(attr::PRICE_TABLE, price.table.as_deref());
+        a.shared(attr::PRICE_MATCHED, price.matched.clone());
+        a.shared(attr::PRICE_TABLE, price.table.clone());
         a.put(attr::PRICE_DISCOUNT, price.discount.map(|d| d.to_string()));
     }
     a.put(attr::UNPRICED, r.unpriced);

@@ -148,11 +148,13 @@ pub(super) struct Text<'a> {
 impl<'a> Text<'a> {
     /// The words of a reply of so many bytes.
     pub(super) fn new(words: &'a str, bytes: usize) -> Text<'a> {
-        let upto = |sentences: usize| {
-            let end = words.match_indices(" . ").nth(sentences - 1).map_or(words.len(), |(at, stop)| at + stop.len());
-            words.as_bytes().get(..end).unwrap_or_default()
-        };
-        Text { all: words.as_bytes(), first: upto(1), head: upto(SENTENCES), bytes }
+        let all = words.as_bytes();
+        let stops = all.windows(3).enumerate().filter(|(_, piece)| *piece == b" . ");
+        let mut ends = stops.map(|(at, stop)| at + stop.len());
+        let first = ends.next().unwrap_or(all.len());
+        let head = ends.nth(SENTENCES - 2).unwrap_or(all.len());
+        let upto = |end| all.get(..end).unwrap_or_default();
+        Text { all, first: upto(first), head: upto(head), bytes }
     }
 }
 

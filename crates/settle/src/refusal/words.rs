@@ -26,8 +26,8 @@ const SUFFIXES: &[(&str, &str)] =
 
 /// The words of the first 300 characters.
 pub(super) fn of(text: &str) -> String {
-    let mut words = Words { out: String::with_capacity(CHARACTERS * 2), start: 1, apostrophe: false };
-    words.out.push(' ');
+    let mut words = Words { out: Vec::with_capacity(CHARACTERS * 2), start: 1, apostrophe: false };
+    words.out.push(b' ');
     let text = text.trim_start();
     let bytes = text.as_bytes();
     let (mut at, mut left) = (0, CHARACTERS);
@@ -36,7 +36,7 @@ pub(super) fn of(text: &str) -> String {
         // Nearly all of a text is plain letters and spaces.
         match bytes.get(at) {
             Some(letter @ (b'a'..=b'z' | b'A'..=b'Z')) => {
-                words.out.push(char::from(letter.to_ascii_lowercase()));
+                words.out.push(letter.to_ascii_lowercase());
                 line_begins = false;
                 (at, left) = (at + 1, left - 1);
                 continue;
@@ -57,21 +57,22 @@ pub(super) fn of(text: &str) -> String {
             ',' => words.flush(),
             '`' if next() == Some('`') => words.mark('#'),
             _ if item => words.mark('-'),
-            '0'..='9' | 'ß'..='ö' | 'ø'..='ÿ' => words.out.push(c),
+            '0'..='9' | 'ß'..='ö' | 'ø'..='ÿ' => words.letter(c),
             '\'' | '‘' | '’' | '´' | '`' | 'ʼ' | '＇' => words.apostrophe(),
-            '-' if words.in_word() && next().is_some_and(char::is_alphanumeric) => words.out.push('-'),
+            '-' if words.in_word() && next().is_some_and(char::is_alphanumeric) => words.out.push(b'-'),
             '"' | '“' | '”' | '„' | '«' | '»' => words.mark('"'),
             // A dot within a number or a name ends nothing.
             '.' if next().is_some_and(|n| !n.is_whitespace() && !matches!(n, '"' | '”' | '*' | ')')) => words.flush(),
             '.' | '!' | '?' | '\n' => words.stop(),
             '{' | '}' | '[' | ']' | '<' | '>' | '|' | '=' => words.mark(c),
             c if c.is_ascii() => words.flush(),
-            c if c.is_alphanumeric() => words.out.extend(c.to_lowercase()),
+            c if c.is_alphanumeric() => c.to_lowercase().for_each(|c| words.letter(c)),
             _ => words.flush(),
         }
     }
     words.flush();
-    words.out
+    // Whole characters went in.
+    String::from_utf8(words.out).unwrap_or_default()
 }
 
 #[inline]
@@ -92,8 +93,8 @@ fn is_item(c: char, next: Option<char>) -> bool {
 }
 
 struct Words {
-    /// Ends with a space, or with a part of a word.
-    out: String,
+    /// Text. Ends with a space, or with a part of a word.
+    out: Vec<u8>,
     /// Where the word begins.
     start: usize,
     /// The word has one.
@@ -105,8 +106,12 @@ impl Words {
         self.out.len() > self.start
     }
 
+    fn letter(&mut self, c: char) {
+        self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
     fn apostrophe(&mut self) {
-        self.out.push('\'');
+        self.out.push(b'\'');
         self.apostrophe = true;
     }
 
@@ -117,43 +122,47 @@ impl Words {
         }
         let word = self.out.get(self.start..).unwrap_or_default();
         if self.apostrophe {
-            let plain = spelled_out(word.trim_matches('\''));
-            self.out.truncate(self.start);
-            self.out.push_str(&plain);
+            let plain = spelled_out(str::from_utf8(word).unwrap_or_default().trim_matches('\''));
+            self.instead(plain.as_bytes());
         } else if let Some(meant) = bare(word) {
-            self.out.truncate(self.start);
-            self.out.push_str(meant);
+            self.instead(meant);
         }
         if self.in_word() {
-            self.out.push(' ');
+            self.out.push(b' ');
         }
         self.start = self.out.len();
         self.apostrophe = false;
     }
 
+    /// The word was meant so.
+    fn instead(&mut self, plain: &[u8]) {
+        self.out.truncate(self.start);
+        self.out.extend_from_slice(plain);
+    }
+
     /// A sentence is over; twice is once, and nothing ends before it began.
     fn stop(&mut self) {
         self.flush();
-        if self.out.len() > 1 && !self.out.ends_with(" . ") {
-            self.out.push_str(". ");
+        if self.out.len() > 1 && !self.out.ends_with(b" . ") {
+            self.out.extend_from_slice(b". ");
             self.start = self.out.len();
         }
     }
 
     fn mark(&mut self, c: char) {
         self.flush();
-        self.out.push(c);
-        self.out.push(' ');
+        self.letter(c);
+        self.out.push(b' ');
         self.start = self.out.len();
     }
 }
 
 /// A contraction without an apostrophe, as words.
-fn bare(word: &str) -> Option<&'static str> {
+fn bare(word: &[u8]) -> Option<&'static [u8]> {
     match word {
-        "cannot" | "cant" => Some("can not"),
-        "wont" => Some("will not"),
-        "dont" => Some("do not"),
+        b"cannot" | b"cant" => Some(b"can not"),
+        b"wont" => Some(b"will not"),
+        b"dont" => Some(b"do not"),
         _ => None,
     }
 }

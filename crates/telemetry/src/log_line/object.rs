@@ -152,7 +152,8 @@ impl Object<'_> {
         };
         let (whole, rest) = (all / 1_000, all % 1_000);
         self.digits(whole);
-        let [a, b, c] = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + u8::try_from(digit).unwrap_or(0));
+        let digit = |n: u64| b'0' + u8::try_from(n % 10).unwrap_or(0);
+        let (a, b, c) = (digit(rest / 100), digit(rest / 10), digit(rest));
         let decimals: &[u8] = match (b, c) {
             (b'0', b'0') => &[b'.', a],
             (_, b'0') => &[b'.', a, b],
@@ -171,7 +172,7 @@ impl Object<'_> {
             let pair = usize::try_from(number % 100).unwrap_or(0) * 2;
             number /= 100;
             from -= 2;
-            all[from..from + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+            (all[from], all[from + 1]) = (PAIRS[pair], PAIRS[pair + 1]);
         }
         // The first digit of an odd number of them.
         if number > 0 || from == all.len() {
