@@ -74,7 +74,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// # Errors
     ///
     /// [`SendError`]; the connection is closed.
-    pub async fn send<B>(self, request: Request<B>) -> Result<Response<Reply<T, B>>, SendError>
+    pub fn send<B>(self, request: Request<B>) -> impl Future<Output = Result<Response<Reply<T, B>>, SendError>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -82,11 +82,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         let asked = request.method().clone();
         let mut waiting =
             Waiting { io: self.0, upload: Some(Upload::new(request)), read: BytesMut::new(), asked, seen: 0 };
-        let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
-        let Waiting { io, upload, read, .. } = waiting;
-        let ResponseHead { parts, reading, keep_alive } = head;
-        let reply = Reply { io, read, reading, malformed: false, keep_alive, upload };
-        Ok(Response::from_parts(parts, reply))
+        // The future holds nothing twice: one is made for every request.
+        async move {
+            let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
+            let Waiting { io, upload, read, .. } = waiting;
+            let ResponseHead { parts, reading, keep_alive } = head;
+            let reply = Reply { io, read, reading, malformed: false, keep_alive, upload };
+            Ok(Response::from_parts(parts, reply))
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! is looked at before it is lent; one of HTTP/2 may be found closed when the request is given to it, and hyper gives
 //! the request back.
 
+use std::pin::pin;
+
 use http::Request;
 use http::header::UPGRADE;
 use hyper::Response;
@@ -53,7 +55,8 @@ pub(crate) async fn forward(
         let sent = shared.clock.now();
         exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));
         let began = Instant::now();
-        let failed = match upstream.timeouts.head(&tap, lease.send(request)).await? {
+        let sending = pin!(lease.send(request));
+        let failed = match upstream.timeouts.head(&tap, sending).await? {
             Ok(response) => return Ok(Answer { response, watchdog: upstream.timeouts.body(began) }),
             Err(failed) => failed,
         };

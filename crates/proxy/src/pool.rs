@@ -199,7 +199,8 @@ impl Lease {
     pub(crate) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
         match self.kind {
             Kind::Http1(loan) => loan.send(request).await,
-            Kind::Http2(stream) => stream.send(request).await,
+            // hyper's future is large, and would make that of every request as large.
+            Kind::Http2(stream) => Box::pin(stream.send(request)).await,
         }
     }
 }

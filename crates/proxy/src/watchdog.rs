@@ -17,7 +17,7 @@
 //! moved.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -52,10 +52,13 @@ fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
 
 impl Timeouts {
     /// Waits for a response's head, while the request's body goes up.
-    pub(crate) async fn head<T>(self, tap: &RequestTap, head: impl Future<Output = T>) -> Result<T, RelayFailure> {
+    pub(crate) async fn head<T>(
+        self,
+        tap: &RequestTap,
+        mut head: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, RelayFailure> {
         let sent = Instant::now();
         let mut token = self.first_token.map(|limit| Deadline(sent + limit, RelayFailure::FirstTokenTimeout));
-        let mut head = pin!(head);
         loop {
             let headers = self.headers.map(|limit| tap.moved().max(sent) + limit);
             let headers = headers.map(|at| Deadline(at, RelayFailure::HeadersTimeout));

@@ -104,19 +104,24 @@ impl Loan {
         self.home.keep(self.connection, Duration::ZERO);
     }
 
-    pub(super) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
-        let home = self.home;
-        let response = self.connection.send(request).await.map_err(|error| {
-            let failure = match error {
-                SendError::Refused(_) => RelayFailure::BadResponse,
-                SendError::Closed | SendError::Io(_) | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
-            };
-            SendFailed { unsent: None, failure, error: Box::new(error) }
-        })?;
-        Ok(response.map(|reply| {
-            let announced_length = reply.length().is_some();
-            Reply::Http1(Box::new(Receiving { reply, announced_length, home }))
-        }))
+    pub(super) fn send(
+        self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Reply>, SendFailed>> {
+        let (home, sending) = (self.home, self.connection.send(request));
+        async move {
+            let response = sending.await.map_err(|error| {
+                let failure = match error {
+                    SendError::Refused(_) => RelayFailure::BadResponse,
+                    SendError::Closed | SendError::Io(_) | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
+                };
+                SendFailed { unsent: None, failure, error: Box::new(error) }
+            })?;
+            Ok(response.map(|reply| {
+                let announced_length = reply.length().is_some();
+                Reply::Http1(Box::new(Receiving { reply, announced_length, home }))
+            }))
+        }
     }
 }
 
