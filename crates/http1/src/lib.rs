@@ -3,7 +3,7 @@
 //!
 //! hyper serves applications. It gives each connection a task and read and write buffers of its own, takes a body out of
 //! its framing and puts it into new one. For a relay that is a wake-up between two tasks, two copies of an event's
-//! framing and 40 KiB of idle buffers a stream (BENCHMARKING.md has the figures). Here an event is one read and one
+//! framing and 24 to 40 KiB of idle buffers a stream. Here an event is one read and one
 //! write of the same bytes: the upstream's chunk framing is followed, not taken apart.
 //!
 //! | module | what |

@@ -1,11 +1,11 @@
 //! What a proxy must take off a message, and nothing more (RFC 9110 §7.6.1).
 //!
-//! Fields are carried over in their order into a new map, because removing from a `HeaderMap` shuffles the rest. hyper
-//! keeps the case of names on both legs. `HeaderMap` groups repeated fields of one name behind its first; their order
-//! among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
+//! Fields are carried over in their order into a new map, because removing from a `HeaderMap` shuffles the rest. The case
+//! of names is kept on both legs of HTTP/1.1 (`limpid_http1::head`). `HeaderMap` groups repeated fields of one name behind
+//! its first; their order among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
 //!
-//! `Transfer-Encoding: chunked` is hop-by-hop too, but hyper frames the next hop the same way where it can, so the
-//! field stays in its place on an HTTP/1.1 hop; hyper would add it anyway, at the end and in lower case. A length beside
+//! `Transfer-Encoding: chunked` is hop-by-hop too, but the next hop is framed the same way where it can be, so the
+//! field stays in its place on an HTTP/1.1 hop; it would be added anyway, at the end and in lower case. A length beside
 //! it is taken off (RFC 9112 §6.3): two readers that disagree on where a message ends are how messages are smuggled.
 
 use http::header::{
@@ -45,7 +45,7 @@ fn join_cookies(fields: &mut HeaderMap) {
 
 /// The response's fields as they go to a client that speaks `version`.
 pub(crate) fn response(fields: &HeaderMap, status: StatusCode, version: Version) -> HeaderMap {
-    // A reply to HEAD, a 204 or 304 may announce the length of what it does not carry; hyper keeps that as it is.
+    // A reply to HEAD, a 204 or 304 may announce the length of what it does not carry; that stays as it is.
     let switch = status == StatusCode::SWITCHING_PROTOCOLS;
     let chunked = version == Version::HTTP_11 && status != StatusCode::NO_CONTENT && !switch;
     carry_over(fields, Keep { chunked, switch }, |_| false)

@@ -177,7 +177,8 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
-    /// hyper tells framing that it cannot read as invalid input or data; all other errors are a connection that is gone.
+    /// Over HTTP/2, hyper tells what it cannot read as invalid input or data; all other errors are a connection that is
+    /// gone.
     fn is_malformed(&self) -> bool {
         let mut cause = match self {
             ClientError::Http1(error) => return matches!(error, BodyError::Malformed),

@@ -13,8 +13,8 @@
 //!
 //! **Endings.** The announced end, or a fulfilled length, ends the exchange; for HTTP/1.1 once the last byte is written.
 //! An error is passed on as an error, so that the client's connection is broken off instead of ending cleanly; being
-//! dropped before either is the client's leaving. hyper does not poll a body again whose length is fulfilled, so that is
-//! checked after every frame.
+//! dropped before either is the client's leaving. Over HTTP/2 hyper does not poll a body again whose length is fulfilled,
+//! so that is checked after every frame.
 //!
 //! **Cuts over HTTP/2.** hyper drops what it has not written yet when a body fails. So an error that comes right behind a
 //! frame, or right behind the head, is held back for one poll that has nothing: then hyper writes first.
@@ -60,7 +60,7 @@ pub(crate) struct RelayedBody {
     exchange: Exchange,
     clock: Clock,
     handed_over: Option<Tick>,
-    /// hyper has the head or a frame that it may not have written yet.
+    /// Over HTTP/2, hyper has the head or a frame that it may not have written yet.
     unwritten: bool,
     /// An error that waits for that.
     held_back: Option<BrokenOff>,

@@ -1,6 +1,6 @@
 //! The data listener: accepts, serves HTTP/1.1 and HTTP/2 in plain text, drains.
 //!
-//! Built by hand on hyper, because `axum::serve` gives a half-sent head no time limit and leaves Nagle's algorithm on.
+//! Built by hand, because `axum::serve` gives a half-sent head no time limit and leaves Nagle's algorithm on.
 //! [`crate::workers`] says on which thread a connection is served, [`crate::client`] how.
 //!
 //! **Draining.** Once told to stop, the listener closes, connections finish the exchange they carry and no other, and

@@ -35,7 +35,7 @@ impl Server {
             listen: r.value("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 4800))),
             header_timeout: r.value_if("header_timeout", Duration::from_secs(75), positive),
             drain_timeout: r.value("drain_timeout", Duration::from_secs(30)),
-            // hyper's own buffer is at least 8 KiB.
+            // The least that the relay sets aside for a head.
             max_head_bytes: r.size("max_head_bytes", 64 << 10, 8 << 10..=16 << 20),
             key_hash_secret: r.optional("key_hash_secret", |_| Ok(())),
             worker_threads: r.optional("worker_threads", |n| threads(*n)).and_then(NonZeroUsize::new),

@@ -22,7 +22,7 @@ pub(crate) struct Edited {
 enum Next {
     /// At once.
     Now(Item),
-    /// After one poll that has nothing, in which hyper writes: it drops what is not written when an error comes.
+    /// After one poll that has nothing, in which hyper writes (HTTP/2): it drops what is not written when an error comes.
     AfterWrite(Item),
 }
 

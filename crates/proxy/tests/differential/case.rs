@@ -314,7 +314,7 @@ fn message(line: &str, mut fields: Fields, content: &Content, framed: &Framed, p
 
 fn chunked(out: &mut Vec<u8>, mut data: &[u8], sizes: &[usize], style: usize, trailers: bool) {
     let mut sizes = sizes.iter().cycle();
-    // No more than 400 chunks: hyper takes 16 KiB of extensions in one body, and calls more than that an attack.
+    // No more than 400 chunks: a body may have 16 KiB of extensions, and more than that is taken for an attack.
     let least = data.len() / 400;
     while !data.is_empty() {
         let (now, rest) = data.split_at(sizes.next().map_or(data.len(), |s| (*s).max(least)).min(data.len()));

@@ -154,7 +154,7 @@ fn trailers(sent: &Message, pass: bool) -> Vec<Field> {
     if pass && sent.end == End::Complete { sent.trailers.iter().map(lower).collect() } else { Vec::new() }
 }
 
-/// hyper says `Connection: close` or `keep-alive` where it means it.
+/// limpid says `Connection: close` where it means it.
 fn no_connection(got: &Message) -> Message {
     let hop = |f: &&Field| is(f, &["connection"]) && [&b"close"[..], b"keep-alive"].contains(&&*f.1);
     Message { fields: got.fields.iter().filter(|f| !hop(f)).cloned().collect(), ..got.clone() }

@@ -72,11 +72,9 @@ fn body() -> impl Strategy<Value = Framed> {
     ]
 }
 
-/// A message whose framing stands at any place among its fields. hyper writes no blank before an empty value in
-/// requests, and one in responses; both mean the same.
+/// A message whose framing stands at any place among its fields. Before an empty value a blank may stand or not.
 fn message(first_lines: &[u8], Fields(fields, place): &Fields, body: &Framed) -> Vec<u8> {
     let mut out = first_lines.to_vec();
-    let response = first_lines.starts_with(b"HTTP/");
     let mut fields = fields.clone();
     let framing = match body {
         Framed::None => None,
@@ -87,7 +85,7 @@ fn message(first_lines: &[u8], Fields(fields, place): &Fields, body: &Framed) ->
         fields.insert(place.index(fields.len() + 1), framing);
     }
     for (name, value) in &fields {
-        let blank = if value.is_empty() && !response { "" } else { " " };
+        let blank = if value.is_empty() && place.index(2) == 0 { "" } else { " " };
         out.extend_from_slice(&[name.as_bytes(), b":", blank.as_bytes(), value, b"\r\n"].concat());
     }
     out.extend_from_slice(b"\r\n");

@@ -34,8 +34,8 @@ async fn leave(mut client: RawClient, how: Leave) -> Option<RawClient> {
     None
 }
 
-/// hyper cannot tell a half-closed connection from a closed one without trying to write, and takes both as gone (as nginx
-/// does): a client that half-closes before its answer is there gets none.
+/// A half-closed connection cannot be told from a closed one without trying to write, and both are taken as gone (as
+/// nginx does): a client that half-closes before its answer is there gets none.
 #[tokio::test]
 async fn leaving_while_waiting_for_the_head_closes_upstream() {
     for how in ALL {
@@ -170,7 +170,7 @@ async fn leaving_with_a_pipelined_request_is_noticed_in_mid_stream() {
     client.send(&[streaming(), chat("{}")].concat()).await.unwrap();
     client.read_until(&chunk(EVENT), SOON).await.unwrap();
     client.reset().unwrap();
-    // hyper does not read on while a request waits in its buffer, so the next write tells.
+    // Nothing more is read while a request waits its turn, so the next write tells.
     go.notify_one();
     server.until(SOON, |seen| seen[0].peer_closed).await.unwrap();
     assert_eq!(outcome(&rig.record().await), (Category::Cancelled, "client_gone", Ending::ClientGone));

@@ -153,7 +153,7 @@ pub(crate) fn streaming() -> Vec<u8> {
     chat(r#"{"model":"m","stream":true,"messages":[]}"#)
 }
 
-/// A transfer chunk, its size in capitals as hyper writes it.
+/// A transfer chunk, its size in capitals as limpid writes those of requests.
 pub(crate) fn chunk(data: &[u8]) -> Vec<u8> {
     [format!("{:X}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
 }

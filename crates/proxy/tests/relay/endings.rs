@@ -183,7 +183,7 @@ async fn a_malformed_upload_is_the_clients_fault() {
     assert!(!upstream_got.ends_with(LAST_CHUNK), "the upstream must not take it for whole");
 }
 
-/// The same cut while other threads run: the head and the event wait in hyper's buffer when the error comes.
+/// The same cut while other threads run: the head and the event may not be written when the error comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_right_before_a_cut_is_never_lost() {
     let cut = [SSE_HEAD, &chunk(EVENT)].concat();
@@ -222,7 +222,7 @@ async fn a_client_of_http_1_0_gets_what_came_before_a_cut() {
     assert_eq!(outcome(&rig.record().await), (Category::StreamError, "cut_off", Ending::UpstreamError));
 }
 
-/// hyper's own limit of 100 is raised to 512.
+/// As many as `limpid_http1::MAX_FIELDS`.
 #[tokio::test]
 async fn five_hundred_fields_pass_and_more_do_not() {
     for (count, statuses) in [(98, (200, 200)), (500, (200, 200)), (513, (502, 431))] {

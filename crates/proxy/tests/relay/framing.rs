@@ -31,7 +31,7 @@ fn then_next(lines: &str, body: &str) -> Vec<u8> {
     [format!("POST /v1/x HTTP/1.1\r\n{lines}\r\n{body}").as_bytes(), NEXT].concat()
 }
 
-/// Fields and a body that hyper refuses.
+/// Fields and a body that are no HTTP.
 pub(crate) const BAD_FIELDS: &[(&str, &str, &str)] = &[
     ("differing lengths", "Host: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n", "abcde"),
     ("a list of lengths", "Host: x\r\nContent-Length: 3, 3\r\n", "abc"),
@@ -66,7 +66,7 @@ pub(crate) const BAD_FIELDS: &[(&str, &str, &str)] = &[
     ("DEL in a name", "Host: x\r\nX-\x7fA: 1\r\n", ""),
 ];
 
-/// Heads that hyper refuses for their first line.
+/// Heads that are no HTTP for their first line.
 pub(crate) const BAD_LINES: &[(&str, &str)] = &[
     ("HTTP/0.9", "GET /v1/x\r\n\r\n"),
     ("HTTP/0.9 with a bare LF", "GET /v1/x\n\n"),
@@ -81,9 +81,9 @@ pub(crate) const BAD_LINES: &[(&str, &str)] = &[
     ("chunks in HTTP/1.0", "POST /v1/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 ];
 
-/// hyper answers these by itself: a bare 400 or 431, and no exchange.
+/// These are answered with a bare 400 or 431, and are no exchange.
 #[tokio::test]
-async fn what_hyper_refuses_is_no_exchange() {
+async fn what_is_no_http_is_no_exchange() {
     let server = RawServer::start(always(OK)).await.unwrap();
     // Two of the cases read like a head that has not ended.
     let rig = Rig::with(vec![upstream("only", &server.url())], |config| {
@@ -142,7 +142,7 @@ pub(crate) const REFUSED: &[(&str, &str, &str)] = &[
     ("a mark behind a length", "Host: x\r\nContent-Length!: 9\r\nContent-Length: 3\r\n", "abc"),
 ];
 
-/// limpid answers these: hyper lets them through. The connection ends with the answer.
+/// RFC 9112 lets these be put right, or leaves them open: limpid refuses them. The connection ends with the answer.
 #[tokio::test]
 async fn what_limpid_refuses_is_told_and_recorded() {
     let server = RawServer::start(always(OK)).await.unwrap();

@@ -26,6 +26,17 @@ async fn a_request_and_its_reply_pass_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn odd_reason_phrases_pass() {
+    for line in [&b"200 caf\xe9"[..], b"200 ", b"404 \t OK", b"299 Quite Odd"] {
+        let answer = [b"HTTP/1.1 ", line, b"\r\nX-None:\r\nX-Blank: \r\nContent-Length: 2\r\n\r\nok"].concat();
+        let server = RawServer::start(always(&answer)).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let reply = rig.ask(&request("GET", "/", &[], b"")).await;
+        assert_eq!(text(&reply.raw), text(&answer));
+    }
+}
+
+#[tokio::test]
 async fn paths_and_queries_are_not_normalised() {
     let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await.unwrap();
     let rig = Rig::to(server.addr()).await;
@@ -55,7 +66,7 @@ async fn paths_and_queries_are_not_normalised() {
     assert!(rig.records(paths.len()).await.iter().all(|r| !r.path.contains('?')));
 }
 
-/// What no URI may contain hyper does not take, and answers itself: no upstream sees it, and there is no exchange. A
+/// What no URI may contain makes no request, and gets a bare answer: no upstream sees it, and there is no exchange. A
 /// fragment, which belongs to the client alone, is cut off.
 #[tokio::test]
 async fn targets_that_are_no_uris_are_refused() {
@@ -98,6 +109,7 @@ async fn replies_without_a_body_keep_what_they_say_of_it() {
     let replies = [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 1234\r\n\r\n"),
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nX-A: b\r\nTRANSFER-encoding: Chunked\r\n\r\n"),
         ("GET", "HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n"),
         ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n"),
         ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
@@ -140,7 +152,7 @@ async fn a_body_without_framing_comes_whole() {
 #[tokio::test]
 async fn chunks_pass_with_their_bounds_and_without_extensions() {
     let reply = "HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: Chunked\r\nX-B: 2\r\n\r\n\
-        5;name=\"v\"\r\nhello\r\n1\r\n!\r\n00;last\r\n\r\n";
+        5;name=\"v\"\r\nhello\r\n001 \r\n!\r\n00;last\r\n\r\n";
     let server = RawServer::start(always(reply)).await.unwrap();
     let rig = Rig::to(server.addr()).await;
     let body = [&b"3;ext=1\r\nabc\r\n"[..], &chunk(b"defg"), b"0\r\n\r\n"].concat();
@@ -152,6 +164,7 @@ async fn chunks_pass_with_their_bounds_and_without_extensions() {
         assert!(whole(&got));
         assert_eq!((got.text().as_str(), &got.chunks[..]), ("hello!", &[5, 1][..]));
         assert_eq!(split(&got.raw).0, split(reply.as_bytes()).0);
+        assert_eq!(text(&split(&got.raw).1), text(b"5\r\nhello\r\n001\r\n!\r\n00\r\n\r\n"), "sizes as they were spelt");
     }
     for seen in server.requests() {
         let (head, framed) = split(&seen);
