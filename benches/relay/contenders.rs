@@ -81,7 +81,12 @@ pub(crate) fn find(peers: &Path) -> (Vec<Contender>, Vec<String>) {
     }
     if let Ok(only) = std::env::var("PROXIES") {
         let wanted: Vec<_> = only.split(',').map(str::trim).collect();
-        all.retain(|one| one.kind == Kind::Direct || wanted.iter().any(|name| one.name.eq_ignore_ascii_case(name)));
+        // A comma parts the names, so that of `limpid, unobserving` is its second half.
+        let is = |one: &Contender, name: &str| {
+            one.name.eq_ignore_ascii_case(name)
+                || one.name.rsplit(", ").next().is_some_and(|n| n.eq_ignore_ascii_case(name))
+        };
+        all.retain(|one| one.kind == Kind::Direct || wanted.iter().any(|name| is(one, name)));
         left_out.clear();
     }
     (all, left_out)

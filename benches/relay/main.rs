@@ -3,7 +3,7 @@
 //! ```text
 //! benches/peers.sh                              # once: nginx, HAProxy, Envoy, Caddy, Traefik, LiteLLM
 //! cargo bench --bench relay                     # all plans, 5 rounds
-//! PLANS=streams STREAMS=50 ROUNDS=3 PROXIES=limpid,nginx cargo bench --bench relay
+//! PLANS=streams STREAMS=50 ROUNDS=3 PROXIES=limpid,unobserving,nginx cargo bench --bench relay
 //! ALSO=/tmp/limpid-before cargo bench --bench relay        # beside an earlier build
 //! ```
 //!

@@ -81,7 +81,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     {
         let asked = request.method().clone();
         let mut waiting =
-            Waiting { io: self.0, upload: Some(Upload::new(request)), read: BytesMut::new(), asked, seen: 0 };
+            Waiting { io: self.0, upload: Some(Box::new(Upload::new(request))), read: BytesMut::new(), asked, seen: 0 };
         // The future holds nothing twice: one is made for every request.
         async move {
             let head = poll_fn(|cx| waiting.poll_head(cx)).await?;

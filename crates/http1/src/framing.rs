@@ -186,8 +186,9 @@ impl Framing {
 #[derive(Debug, Default)]
 pub struct Frames {
     rest: Bytes,
-    /// The body has no more frames; the trailers, if it had any.
-    end: Option<Option<HeaderMap>>,
+    /// The body has no more frames.
+    over: bool,
+    trailers: Option<HeaderMap>,
 }
 
 impl Frames {
@@ -212,14 +213,17 @@ impl Frames {
                 }
                 return Poll::Ready(Ok(Wire { bytes, ended }));
             }
-            if let Some(fields) = &self.end {
-                return Poll::Ready(Ok(Wire { bytes: framing.end(fields.as_ref(), into), ended: true }));
+            if self.over {
+                return Poll::Ready(Ok(Wire { bytes: framing.end(self.trailers.as_ref(), into), ended: true }));
             }
             match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                None => self.end = Some(None),
+                None => self.over = true,
                 Some(frame) => match frame?.into_data() {
                     Ok(data) => self.rest = data,
-                    Err(frame) => self.end = Some(frame.into_trailers().ok()),
+                    Err(frame) => {
+                        self.over = true;
+                        self.trailers = frame.into_trailers().ok();
+                    }
                 },
             }
         }

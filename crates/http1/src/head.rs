@@ -97,7 +97,8 @@ struct Place {
 }
 
 /// Whether a head may have ended within `bytes`, of which the first `seen` were looked at already.
-pub(crate) fn may_have_ended(bytes: &[u8], seen: usize) -> bool {
+#[doc(hidden)]
+pub fn may_have_ended(bytes: &[u8], seen: usize) -> bool {
     let tail = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
     tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")
 }

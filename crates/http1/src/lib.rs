@@ -23,10 +23,13 @@
 pub mod chunks;
 pub mod client;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod head;
 pub mod scratch;
 pub mod server;
 
+mod inbound;
 mod respond;
 mod trailers;
 mod upload;

@@ -7,8 +7,9 @@ use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::framing::Framing;
+use crate::inbound::{Shared, lock};
 use crate::scratch::Scratch;
-use crate::server::{Outgoing, Shared, lock};
+use crate::server::Outgoing;
 
 /// How it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,27 +9,26 @@
 //! is reset would lose the answer (RFC 9112 §9.6).
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use crate::framing::Wire;
-use crate::framing::{BodyError, Framing, Reading};
+use crate::framing::{Framing, Reading};
 use crate::head::{self, Refused, RequestHead};
+pub use crate::inbound::RequestBody;
+use crate::inbound::{Inbound, Shared, lock};
 use crate::respond::{Outcome, Respond};
-use crate::scratch::Scratch;
 
 /// How long a client may go on sending to a connection that is being closed.
 const LINGER: Duration = Duration::from_secs(1);
@@ -87,109 +86,6 @@ pub struct Switched {
     pub read: BytesMut,
     /// To the client.
     pub to: OwnedWriteHalf,
-}
-
-/// What comes from the client. Shared with the body of the request that is being served; both sides are in one task.
-#[derive(Debug)]
-pub(crate) struct Inbound {
-    from: Option<OwnedReadHalf>,
-    read: BytesMut,
-    reading: Reading,
-    /// It waits for a 100 before it sends the body.
-    expects: bool,
-    /// Who watches the client once the body has been read, which another task may do.
-    watcher: Option<Waker>,
-}
-
-impl Inbound {
-    /// Reads what is there; 0 is the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(from) = &mut self.from else { return Poll::Ready(Ok(0)) };
-        let mut scratch = Scratch::take();
-        let mut into = ReadBuf::new(&mut scratch);
-        ready!(Pin::new(from).poll_read(cx, &mut into))?;
-        self.read.extend_from_slice(into.filled());
-        Poll::Ready(Ok(into.filled().len()))
-    }
-
-    /// Ready when the client has left. Looks no further than to what comes behind the request's body.
-    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.reading.is_end() {
-            self.watcher = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        while self.read.is_empty() {
-            match ready!(self.poll_fill(cx)) {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return Poll::Ready(()),
-            }
-        }
-        Poll::Pending
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            if let Some(frame) = self.reading.take(&mut self.read)? {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            if self.reading.is_end() {
-                return Poll::Ready(None);
-            }
-            if std::mem::take(&mut self.expects)
-                && let Some(from) = &self.from
-            {
-                // 25 bytes always fit, for nothing else is under way. A client that does not get them sends nonetheless.
-                let _unsaid = from.as_ref().try_write(b"HTTP/1.1 100 Continue\r\n\r\n");
-            }
-            if ready!(self.poll_fill(cx)).map_err(BodyError::Io)? == 0 {
-                self.reading.connection_ended()?;
-            }
-        }
-    }
-}
-
-pub(crate) type Shared = Arc<Mutex<Inbound>>;
-
-pub(crate) fn lock(inbound: &Shared) -> MutexGuard<'_, Inbound> {
-    inbound.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A request's body, read from the client's connection as it is asked for.
-#[derive(Debug)]
-pub struct RequestBody {
-    inbound: Shared,
-    over: bool,
-    length: Option<u64>,
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if this.over {
-            return Poll::Ready(None);
-        }
-        let mut inbound = lock(&this.inbound);
-        let polled = ready!(inbound.poll_body(cx));
-        if inbound.reading.is_end()
-            && let Some(watcher) = inbound.watcher.take()
-        {
-            watcher.wake();
-        }
-        this.over = inbound.reading.is_end() || !matches!(polled, Some(Ok(_)));
-        this.length = inbound.reading.length();
-        Poll::Ready(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map(SizeHint::with_exact).unwrap_or_default()
-    }
 }
 
 /// Serves a connection's requests, one after the other, until it ends. `read`: what was read of it already. Once `draining`
@@ -302,12 +198,12 @@ impl Client {
         let RequestHead { parts, reading, keep_alive, expects_continue } = head;
         let trailers = parts.headers.get_all(TE).iter().any(|te| lists(te, b"trailers"));
         let asked = Asked { method: parts.method.clone(), trailers, version: parts.version, keep_alive };
-        let (over, length) = (reading.is_end(), reading.length());
         let mut inbound = lock(&self.inbound);
         inbound.reading = reading;
         // What has come already was not waited for.
-        inbound.expects = expects_continue && !over && inbound.read.is_empty();
-        let body = RequestBody { inbound: Arc::clone(&self.inbound), over, length };
+        inbound.expects = expects_continue && !inbound.reading.is_end() && inbound.read.is_empty();
+        let body = RequestBody::new(&self.inbound, &inbound);
+        drop(inbound);
         (Request::from_parts(parts, body), asked)
     }
 

@@ -31,13 +31,13 @@ pub(crate) struct Upload<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
-    pub(crate) fn new(request: Request<B>) -> Box<Upload<B>> {
+    pub(crate) fn new(request: Request<B>) -> Upload<B> {
         let (parts, body) = request.into_parts();
         let (framing, more) = framing(&parts.method, &parts.headers, &body);
         let gathered = framing == Framing::None;
         let mut out = Vec::with_capacity(1024);
         head::write_request(&parts, more.as_bytes(), &mut out);
-        Box::new(Upload { body, framing, out, written: 0, gathered })
+        Upload { body, framing, out, written: 0, gathered }
     }
 
     /// Writes what can be written. Ready once no more will be: with whether all was. A body that breaks off is an error.
@@ -57,9 +57,9 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
             }
             self.written = 0;
             if self.out.capacity() > 2 * GATHER || self.gathered {
-                self.out = Vec::new()
+                self.out = Vec::new();
             } else {
-                self.out.clear()
+                self.out.clear();
             }
             let flushed: io::Result<()> = ready!(Pin::new(&mut *io).poll_flush(cx));
             if flushed.is_err() {

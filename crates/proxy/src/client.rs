@@ -73,7 +73,8 @@ impl Client {
             () = begins(&mut self.draining) => return,
         };
         match first {
-            Ok(Ok(Some(First { http2: true, read }))) => self.http2(stream, read).await,
+            // On the heap what few connections need: all would hold the room for it.
+            Ok(Ok(Some(First { http2: true, read }))) => Box::pin(self.http2(stream, read)).await,
             Ok(Ok(Some(First { http2: false, read }))) => self.http1(stream, read).await,
             Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "client connection ended"),
@@ -95,7 +96,7 @@ impl Client {
             // The drain waits for this too.
             Ended::Switched(client) => {
                 if let Some(splice) = slot.take() {
-                    splice.run(client).await;
+                    Box::pin(splice.run(client)).await;
                 }
             }
         }

@@ -1,8 +1,11 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The data, what is left without the asides, the trailers, and how many bytes the body has; in pieces of so many bytes.
-fn read(bytes: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>, Option<usize>), Malformed> {
+/// The data, what is left without the asides, the trailers, and how many bytes the body has.
+type Read = (Vec<u8>, Vec<u8>, Vec<u8>, Option<usize>);
+
+/// Reads it in pieces of so many bytes.
+fn read(bytes: &[u8], piece: usize) -> Result<Read, Malformed> {
     let (mut data, mut kept, mut used) = (Vec::new(), Vec::new(), 0);
     let mut chunks = Chunks::default();
     for mut part in bytes.chunks(piece) {
