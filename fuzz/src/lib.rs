@@ -1,8 +1,10 @@
 //! What the fuzz targets check. Each is a function of bytes that panics when something that must hold does not.
 //!
-//! The modules `request` and `response` are also included by path in `crates/observe/tests/corpus.rs`, `route`, `settle`
-//! and `usage` by `crates/proxy/tests/corpus.rs`: those replay the corpus with every `cargo test`, and cannot drift.
+//! The modules `request` and `response` are also included by path in `crates/observe/tests/corpus.rs`, `http1` in
+//! `crates/http1/tests/corpus.rs`, `route`, `settle` and `usage` in `crates/proxy/tests/corpus.rs`: those replay the corpus
+//! with every `cargo test`, and cannot drift.
 
+pub mod http1;
 pub mod request;
 pub mod response;
 pub mod route;

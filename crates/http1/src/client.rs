@@ -265,19 +265,21 @@ where
                 Ok(Wire { bytes: read, ended: false })
             }
             Reading::Chunks(chunks) => {
-                let (used, mut bytes, sound) = without_asides(chunks, read, into, saw);
-                // What is sound goes first.
-                self.malformed = !sound;
-                if !sound && bytes == 0 {
-                    return Err(BodyError::Malformed);
-                }
+                let (used, mut bytes, mut sound) = without_asides(chunks, read, into, saw);
                 let ended = chunks.is_end();
                 if ended {
-                    self.read = BytesMut::from(&into[used..read]);
-                    let fields = trailers::read(chunks.trailers()).map_err(|_| chunks.lose())?;
-                    bytes += framing.end_of_trailers(fields.as_ref(), &mut into[bytes..]);
+                    self.read.extend_from_slice(&into[used..read]);
+                    match trailers::read(chunks.trailers()) {
+                        Ok(fields) => bytes += framing.end_of_trailers(fields.as_ref(), &mut into[bytes..]),
+                        Err(_) => sound = false,
+                    }
                 }
-                Ok(Wire { bytes, ended })
+                // What is sound goes first.
+                self.malformed = !sound;
+                if !sound {
+                    chunks.lose();
+                }
+                if !sound && bytes == 0 { Err(BodyError::Malformed) } else { Ok(Wire { bytes, ended: ended && sound }) }
             }
         }
     }

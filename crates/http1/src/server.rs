@@ -209,6 +209,8 @@ impl Client {
 
     async fn respond<B: Outgoing>(&mut self, response: Response<B>, asked: &Asked, last: bool) -> Next {
         let (parts, mut body) = response.into_parts();
+        // A 100 would stand in the midst of the response.
+        lock(&self.inbound).expects = false;
         let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let (framing, mut more) = framing(asked, parts.status, &parts.headers, body.length());
         let said = parts.headers.get(CONNECTION);
@@ -235,7 +237,6 @@ impl Client {
     /// Reads away what is there of a body that nobody took. Whether that was all of it.
     fn read_away(&self) -> bool {
         let mut inbound = lock(&self.inbound);
-        inbound.expects = false;
         let mut nobody = Context::from_waker(Waker::noop());
         while !inbound.reading.is_end() {
             match inbound.poll_body(&mut nobody) {
