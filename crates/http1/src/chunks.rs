@@ -147,7 +147,7 @@ impl Chunks {
         self.trailers.push(byte);
         match (self.at, byte) {
             (At::TrailerLf, b'\n') => Ok(At::EndCr),
-            (At::TrailerLf, _) => Err(Malformed),
+            (At::TrailerLf, _) | (_, b'\n') => Err(Malformed),
             (_, b'\r') => Ok(At::TrailerLf),
             _ => Ok(At::Trailer),
         }

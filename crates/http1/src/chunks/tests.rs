@@ -60,6 +60,8 @@ fn what_is_no_chunk_is_refused() {
         "2\r\nab\r\r\n",
         "0\r\nX\rY\r\n",
         "0\r\n\rX",
+        "0\r\nX: 1\n",
+        "0\r\n\n",
     ] {
         let raw = format!("{bad}\r\nab\r\n0\r\n\r\n");
         for piece in 1..=raw.len() {

@@ -264,6 +264,8 @@ async fn bad_chunks_never_end_well_upstream() {
         ("data that ends with LF", "3\r\nabc\n0\r\n\r\n"),
         ("data with two bytes for CRLF", "3\r\nabcXX0\r\n\r\n"),
         ("a trailer with a blank before the colon", "3\r\nabc\r\n0\r\nX-A : 1\r\n\r\n"),
+        ("a trailer that ends with LF", "3\r\nabc\r\n0\r\nX-A: 1\n\r\n\r\n"),
+        ("trailers that end with two LF", "3\r\nabc\r\n0\r\nX-A: 1\n\n"),
         ("a trailer with NUL", "3\r\nabc\r\n0\r\nX-A: \0\r\n\r\n"),
     ];
     for (case, body) in bodies {
