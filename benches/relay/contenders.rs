@@ -35,8 +35,10 @@ pub(crate) struct Contender {
 enum Kind {
     Direct,
     Limpid,
+    LimpidPinned,
     LimpidUnobserving,
     Nginx,
+    NginxPinned,
     HaProxy,
     Envoy,
     Caddy,
@@ -59,6 +61,7 @@ pub(crate) fn find(peers: &Path) -> (Vec<Contender>, Vec<String>) {
     let mut all = vec![
         Contender { name: "direct".into(), version: String::new(), kind: Kind::Direct, program: PathBuf::new() },
         Contender::of("limpid", Kind::Limpid, limpid.clone(), "--version"),
+        Contender::of("limpid, pinned", Kind::LimpidPinned, limpid.clone(), "--version"),
         Contender::of("limpid, unobserving", Kind::LimpidUnobserving, limpid, "--version"),
     ];
     let also = std::env::var("ALSO").unwrap_or_default();
@@ -68,6 +71,7 @@ pub(crate) fn find(peers: &Path) -> (Vec<Contender>, Vec<String>) {
     let mut left_out = Vec::new();
     for (name, program, kind, flag) in [
         ("nginx", "nginx", Kind::Nginx, "-v"),
+        ("nginx, pinned", "nginx", Kind::NginxPinned, "-v"),
         ("HAProxy", "haproxy", Kind::HaProxy, "-v"),
         ("Envoy", "envoy", Kind::Envoy, "--version"),
         ("Caddy", "caddy", Kind::Caddy, "version"),
@@ -129,8 +133,13 @@ impl Contender {
         let mut command = Command::new(&self.program);
         match self.kind {
             Kind::Limpid => limpid(&mut command, site, port, admin, Some(&work)),
+            Kind::LimpidPinned => {
+                limpid(&mut command, site, port, admin, Some(&work));
+                command.env("LIMPID_SERVER__PIN_WORKERS", "true");
+            }
             Kind::LimpidUnobserving | Kind::Direct => limpid(&mut command, site, port, admin, None),
-            Kind::Nginx => nginx(&mut command, site, port, &work)?,
+            Kind::Nginx => nginx(&mut command, site, port, &work, "")?,
+            Kind::NginxPinned => nginx(&mut command, site, port, &work, "worker_cpu_affinity auto; ")?,
             Kind::HaProxy => haproxy(&mut command, site, port, &work)?,
             Kind::Envoy => envoy(&mut command, site, port, &work)?,
             Kind::Caddy => caddy(&mut command, site, port, &work)?,
@@ -140,7 +149,7 @@ impl Contender {
         let patience = Duration::from_secs(if self.is_slow() { 180 } else { 20 });
         let process = Process::start(&site.warden, &mut command, port, &work.join("log"), patience).await;
         let process = process.map_err(|why| format!("{}: {why}", self.name))?;
-        let admin = matches!(self.kind, Kind::Limpid | Kind::LimpidUnobserving).then_some(admin);
+        let admin = matches!(self.kind, Kind::Limpid | Kind::LimpidPinned | Kind::LimpidUnobserving).then_some(admin);
         Ok(Running { process: Some(process), target: Target { port, exact }, admin })
     }
 }
@@ -188,11 +197,11 @@ fn limpid(command: &mut Command, site: &Site, port: u16, admin: u16, log: Option
     };
 }
 
-fn nginx(command: &mut Command, site: &Site, port: u16, work: &Path) -> Result<(), Failure> {
+fn nginx(command: &mut Command, site: &Site, port: u16, work: &Path, more: &str) -> Result<(), Failure> {
     let (backend, connections, file) = (site.backend, site.connections, work.join("nginx.conf"));
     let (workers, work) = (cores(), work.display());
     let text = format!(
-        "daemon off; worker_processes {workers}; pid {work}/pid; error_log {work}/error.log;
+        "daemon off; worker_processes {workers}; {more}pid {work}/pid; error_log {work}/error.log;
 events {{ worker_connections {connections}; }}
 http {{ access_log off; client_body_temp_path {work}/b; proxy_temp_path {work}/p;
 fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;

@@ -33,6 +33,7 @@ pub(crate) fn proxy(
             max_head_bytes: settings.server.max_head_bytes,
             drain_timeout: settings.server.drain_timeout,
             worker_threads: Some(settings.server.worker_threads.unwrap_or_else(one_a_core)),
+            pin_workers: settings.server.pin_workers,
         },
         upstreams: settings.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
         observe: ObserveConfig {

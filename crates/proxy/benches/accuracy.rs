@@ -128,6 +128,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             max_head_bytes: 64 << 10,
             drain_timeout: LONG,
             worker_threads: None,
+            pin_workers: false,
         },
         upstreams: vec![UpstreamConfig {
             info: Arc::new(info),

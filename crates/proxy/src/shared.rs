@@ -75,6 +75,8 @@ pub struct ServerConfig {
     /// Threads that serve connections, each with a runtime and a pool of its own; `None`: the runtime that calls
     /// [`Proxy::serve`](crate::Proxy::serve).
     pub worker_threads: Option<NonZeroUsize>,
+    /// Whether each of them keeps to one core; Linux only.
+    pub pin_workers: bool,
 }
 
 /// Everything the relay needs.

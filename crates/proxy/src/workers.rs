@@ -9,6 +9,10 @@
 //! (`SO_REUSEPORT`) hashes addresses, and a handful of long streams may meet on one core while the other is idle. A
 //! connection stays where it is; the streams of one HTTP/2 client connection are served by one core.
 //!
+//! **Pinned.** Each wakes the other side of its connections, and the kernel likes to move who is woken to the core of who
+//! wakes: on few cores all may end up on one, in turn, beside an idle one. Where the settings say so a thread keeps to
+//! the core of its number, of those that the process may use. It is no default: a core may be somebody else's too.
+//!
 //! **Edges.** Without threads (`worker_threads: None`) there is one worker, on the runtime that calls: tests pause its
 //! time. A thread that cannot be started is logged, and done without.
 
@@ -102,8 +106,14 @@ fn door(shared: &Arc<Shared>, worker: Worker) -> (Door, impl Future<Output = ()>
 fn on_a_thread(shared: &Arc<Shared>, worker: Worker) -> Option<Door> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (door, run) = door(shared, worker);
+    let pinned = shared.server.pin_workers;
     let started = runtime.and_then(|runtime| {
-        std::thread::Builder::new().name(format!("limpid-{}", worker.0)).spawn(move || runtime.block_on(run))
+        std::thread::Builder::new().name(format!("limpid-{}", worker.0)).spawn(move || {
+            if pinned {
+                pin(worker);
+            }
+            runtime.block_on(run);
+        })
     });
     match started {
         Ok(_detached) => Some(door),
@@ -112,4 +122,24 @@ fn on_a_thread(shared: &Arc<Shared>, worker: Worker) -> Option<Door> {
             None
         }
     }
+}
+
+/// Keeps this thread to one of the cores that it may use. A failure is told, and done without.
+#[cfg(target_os = "linux")]
+fn pin(worker: Worker) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let pinned = sched_getaffinity(None).and_then(|allowed| {
+        let cores: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+        let mut own = CpuSet::new();
+        own.set(cores.get(worker.0 % cores.len().max(1)).copied().unwrap_or_default());
+        sched_setaffinity(None, &own)
+    });
+    if let Err(error) = pinned {
+        tracing::warn!(worker = worker.0, %error, "a worker thread is not pinned");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin(worker: Worker) {
+    tracing::warn!(worker = worker.0, "worker threads are pinned on Linux only");
 }

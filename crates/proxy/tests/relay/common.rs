@@ -54,6 +54,7 @@ impl Rig {
                 max_head_bytes: 64 << 10,
                 drain_timeout: SOON,
                 worker_threads: None,
+                pin_workers: false,
             },
             upstreams,
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },

@@ -30,6 +30,42 @@ async fn connections_alternate_and_each_worker_keeps_its_own_upstream_connection
     assert_eq!(each, [3, 3]);
 }
 
+/// The cores that each thread of this name may use, as the kernel lists them.
+#[cfg(target_os = "linux")]
+fn cores_of(name: &str) -> Vec<String> {
+    let read = |task: &std::path::Path, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default();
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let named = tasks.filter(|task| read(task, "comm").trim() == name);
+    let list = |task: std::path::PathBuf| {
+        let status = read(&task, "status");
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    named.map(list).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn pinned_workers_keep_to_one_core_each() {
+    let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).await.unwrap();
+    let rig = Rig::with(vec![upstream("only", &server.url())], |config| {
+        config.server.worker_threads = TWO;
+        config.server.pin_workers = true;
+    })
+    .await;
+    // Both have served, so both are pinned. Other tests' workers are not.
+    let mut clients = [rig.client().await, rig.client().await];
+    for client in &mut clients {
+        client.send(&chat("{}")).await.unwrap();
+        assert_eq!(client.read_reply(SOON).await.status, 200);
+    }
+    let one = |cores: &String| cores.parse::<usize>().is_ok();
+    let (first, second) = (cores_of("limpid-0"), cores_of("limpid-1"));
+    let (first, second) = (first.iter().find(|c| one(c)).unwrap(), second.iter().find(|c| one(c)).unwrap());
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(first == second, cores == 1, "{first} and {second} of {cores}");
+}
+
 #[tokio::test]
 async fn the_drain_waits_for_all_workers_and_counts_what_each_broke_off() {
     let go = Arc::new(Notify::new());
