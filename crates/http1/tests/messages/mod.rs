@@ -13,17 +13,6 @@ pub(crate) const REQUESTS: &[&str] = &[
     "PUT /old HTTP/1.0",
 ];
 
-pub(crate) const REPLIES: &[&str] = &[
-    "HTTP/1.1 200 OK",
-    "HTTP/1.1 200 caf\u{e9}",
-    "HTTP/1.1 404",
-    "HTTP/1.1 500 ",
-    "HTTP/1.0 200 OK",
-    "HTTP/1.1 103 Early Hints",
-    "HTTP/1.1 204 No Content",
-    "HTTP/1.1 304 Not Modified",
-];
-
 const FIELDS: &[&str] = &[
     "Host: x",
     "X-A:",
