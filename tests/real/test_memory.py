@@ -49,8 +49,7 @@ def test_a_thousand_clients_that_do_not_read_hold_less_than_64_kib_each(limpid, 
     if hard < 4 * CLIENTS:
         pytest.skip(f"{hard} open files are too few here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * CLIENTS), hard))
-    # Texts kept for token estimates have a budget of their own, 64 MiB for all streams together.
-    through = limpid(endless, LIMPID_TOKENS__ESTIMATE="false")
+    through = limpid(endless)
     before = rss_kib(through.pid)
     clients = []
     try:
