@@ -5,6 +5,7 @@
 //! backends read: of a member that stands twice the last one counts. It is no validator; what is no JSON object (a
 //! compressed or multipart body) ends the scan at its first byte, and nothing is known.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use limpid_core::{OutputType, OwnLabel, RequestFacts};
@@ -270,7 +271,7 @@ impl RequestObserver {
             if let Name::MetadataMember(at) = name {
                 self.label(usize::from(at), string);
             } else if string {
-                let text = unescape(&self.kept);
+                let text = unescape(&self.kept).into_owned();
                 self.facts_from_text(name, &text);
             } else if let Ok(text) = std::str::from_utf8(&self.kept) {
                 facts_from_scalar(&mut self.facts, name, text);
@@ -281,7 +282,7 @@ impl RequestObserver {
 
     /// A member of `metadata` is complete. What is no value of its own (`null`) takes back what stood there before.
     fn label(&mut self, at: usize, string: bool) {
-        let text = if string { unescape(&self.kept) } else { String::from_utf8_lossy(&self.kept).into_owned() };
+        let text = if string { unescape(&self.kept) } else { String::from_utf8_lossy(&self.kept) };
         let Some((_, name)) = self.metadata.get(at) else { return };
         self.facts.metadata.retain(|label| label.name != *name);
         if string || text != "null" {
@@ -349,15 +350,20 @@ fn facts_from_scalar(facts: &mut RequestFacts, name: Name, text: &str) {
 }
 
 /// The text of a string whose inner bytes these are. One that was cut off loses what it was cut in.
-fn unescape(inner: &[u8]) -> String {
+fn unescape(inner: &[u8]) -> Cow<'_, str> {
+    if !inner.iter().any(|byte| matches!(byte, b'\\' | 0..0x20))
+        && let Ok(text) = std::str::from_utf8(inner)
+    {
+        return Cow::Borrowed(text);
+    }
     for less in 0..=12.min(inner.len()) {
         let part = inner.get(..inner.len() - less).unwrap_or_default();
         let quoted = [b"\"", part, b"\""].concat();
         if let Ok(text) = serde_json::from_slice(&quoted) {
-            return text;
+            return Cow::Owned(text);
         }
     }
-    String::new()
+    Cow::Borrowed("")
 }
 
 #[cfg(test)]
