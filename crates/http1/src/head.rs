@@ -1,6 +1,6 @@
 //! Heads: read into `http`'s types, and written with each name in the case that it came in.
 //!
-//! A [`HeaderMap`] has names in lower case and groups repeated ones behind the first. [`Spelling`], an extension, keeps how
+//! A [`HeaderMap`] has names in lower case and groups repeated ones behind the first. `Spelling`, an extension, keeps how
 //! the names stood in the head. Values share the memory of the head that they came in.
 
 use std::mem::MaybeUninit;
