@@ -126,7 +126,7 @@ where
 
     /// The head, if it is whole; interim ones are taken off.
     fn head(&mut self) -> Result<Option<ResponseHead>, Refused> {
-        while !self.read.is_empty() && (self.seen == 0 || head::may_have_ended(&self.read, self.seen)) {
+        while !self.read.is_empty() && head::is_worth_reading(&self.read, self.seen) {
             let bytes = std::mem::take(&mut self.read).freeze();
             let found = head::read_response(&bytes, &self.asked)?;
             let rest = found.as_ref().map_or(0, |(_, len)| *len);

@@ -96,6 +96,15 @@ struct Place {
     fields: Vec<[u32; 4]>,
 }
 
+/// A head that is shorter is read anew with each byte, bytes.
+const SHORT: usize = 1024;
+
+/// Whether it is worth the work to read a head, of which the first `seen` bytes were read already: it may have ended, or is
+/// so short that what is no head should show at once.
+pub(crate) fn is_worth_reading(bytes: &[u8], seen: usize) -> bool {
+    seen < SHORT || may_have_ended(bytes, seen)
+}
+
 /// Whether a head may have ended within `bytes`, of which the first `seen` were looked at already.
 #[doc(hidden)]
 pub fn may_have_ended(bytes: &[u8], seen: usize) -> bool {

@@ -169,7 +169,7 @@ impl Client {
             let mut inbound = lock(&self.inbound);
             loop {
                 let read = inbound.read.len();
-                if read > 0 && (seen == 0 || head::may_have_ended(&inbound.read, seen)) {
+                if read > 0 && head::is_worth_reading(&inbound.read, seen) {
                     let bytes = std::mem::take(&mut inbound.read).freeze();
                     let found = head::read_request(&bytes)?;
                     let used = found.as_ref().map_or(0, |(_, len)| *len);

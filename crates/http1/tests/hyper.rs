@@ -9,7 +9,7 @@
 //! | HTTP/1.0 that asks for `keep-alive` | goes on | one request a connection |
 //! | a bare LF among trailers | may end a line, and two of them the trailers | no chunked body |
 //! | a length that is too large to be one | 431 | 400 |
-//! | a head that is no good and has no end | refused as soon as it shows | refused if it shows in the first read, else waited for |
+//! | a head that is no good and has no end | refused as soon as it shows | refused as soon as it shows in the first KiB, else waited for |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panics")]
 
