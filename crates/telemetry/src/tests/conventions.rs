@@ -15,7 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use limpid_core::{
-    Category, Content, ContentSlot, Ending, Endpoint, ExchangeRecord, Fault, Outcome, TextBudget, Unsent, UpstreamInfo, in_share,
+    Category, Content, ContentSlot, Ending, Endpoint, ExchangeRecord, Fault, Outcome, TextBudget, Unsent, UpstreamInfo,
+    in_share,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
