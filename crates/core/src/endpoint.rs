@@ -101,8 +101,8 @@ impl Endpoint {
         !matches!(self, Endpoint::Files | Endpoint::Batches | Endpoint::Models | Endpoint::Tokenize | Endpoint::Other)
     }
 
-    /// Whether a streamed reply of this kind is read for tokens; the events of others are only counted.
-    pub const fn streams_tokens(self) -> bool {
+    /// Whether exchanges of this kind generate text: their replies end with a finish, and have content that is read.
+    pub const fn generates_text(self) -> bool {
         matches!(
             self,
             Endpoint::Chat
@@ -111,8 +111,12 @@ impl Endpoint {
                 | Endpoint::Messages
                 | Endpoint::Generate
                 | Endpoint::GenerateContent
-                | Endpoint::Audio
         )
+    }
+
+    /// Whether a streamed reply of this kind is read for tokens; the events of others are only counted.
+    pub const fn streams_tokens(self) -> bool {
+        self.generates_text() || matches!(self, Endpoint::Audio)
     }
 
     /// `gen_ai.operation.name` (semantic conventions v1.41): `chat`, `text_completion`, `embeddings`,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Method;
 use limpid_core::{ContentSlot, ExchangeId, KeptText, TextBudget, in_share};
 use limpid_settle::Unsettled;
-use limpid_settle::content::{ContentRules, Heard, Missing, has_content};
+use limpid_settle::content::{ContentRules, Heard, Missing};
 
 use crate::exchange::Arrival;
 
@@ -44,7 +44,10 @@ impl Capture {
 
     /// Whether the content of this exchange may be wanted; `has_span`: a span of it is exported.
     pub(crate) fn may_take(&self, id: ExchangeId, arrival: &Arrival, has_span: impl FnOnce() -> bool) -> bool {
-        in_share(id.0, self.largest) && has_content(arrival.endpoint) && arrival.method == Method::POST && has_span()
+        in_share(id.0, self.largest)
+            && arrival.endpoint.generates_text()
+            && arrival.method == Method::POST
+            && has_span()
     }
 
     /// Whether it is, now that its upstream is known.

@@ -30,19 +30,6 @@ pub use redact::{BadRule, OwnRule, Redactor, RuleFault};
 
 use crate::Unsettled;
 
-/// Whether exchanges of this kind have content that is read: those that generate text.
-pub const fn has_content(endpoint: Endpoint) -> bool {
-    matches!(
-        endpoint,
-        Endpoint::Chat
-            | Endpoint::Completions
-            | Endpoint::Responses
-            | Endpoint::Messages
-            | Endpoint::Generate
-            | Endpoint::GenerateContent
-    )
-}
-
 /// Why there is no content where some was wanted, beside the reasons of [`TextGone`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {

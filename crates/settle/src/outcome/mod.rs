@@ -186,7 +186,7 @@ fn not_whole(e: &Evidence<'_>) -> Option<Class> {
     let seen = e.observation;
     // Servers stream sound and images in ways of their own; one that was understood tells its end.
     let understood = matches!(e.endpoint, Endpoint::Audio | Endpoint::Images) && seen.choices_seen > 0;
-    if !(generates(e.endpoint) || understood) || !is_2xx(e.status) {
+    if !(e.endpoint.generates_text() || understood) || !is_2xx(e.status) {
         return None;
     }
     if seen.fault == Some(ObserverFault::Json) && !seen.streamed {
@@ -203,19 +203,6 @@ fn not_whole(e: &Evidence<'_>) -> Option<Class> {
     }
 }
 
-/// APIs whose reply ends with a finish.
-fn generates(endpoint: Endpoint) -> bool {
-    matches!(
-        endpoint,
-        Endpoint::Chat
-            | Endpoint::Completions
-            | Endpoint::Responses
-            | Endpoint::Messages
-            | Endpoint::Generate
-            | Endpoint::GenerateContent
-    )
-}
-
 fn is_2xx(status: Option<u16>) -> bool {
     status.is_some_and(|s| (200..300).contains(&s))
 }
@@ -224,7 +211,7 @@ fn good_reason(e: &Evidence<'_>) -> Cow<'static, str> {
     match e.status {
         Some(..200) => Cow::Borrowed("switching"),
         Some(300..) => Cow::Borrowed("redirect"),
-        _ if generates(e.endpoint) => first_finish(e.observation).unwrap_or(Cow::Borrowed("end")),
+        _ if e.endpoint.generates_text() => first_finish(e.observation).unwrap_or(Cow::Borrowed("end")),
         _ => first_finish(e.observation).unwrap_or(Cow::Borrowed("ok")),
     }
 }

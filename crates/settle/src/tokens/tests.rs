@@ -1,15 +1,12 @@
 //! OpenAI's own figures: the cookbook's examples (<https://github.com/openai/openai-cookbook>,
 //! `How_to_count_tokens_with_tiktoken.ipynb`, counted there by the API) and those of the API reference.
 
-use std::time::SystemTime;
-
-use limpid_core::{
-    ByteCounts, Caller, Ending, ExchangeId, Observation, PriceSource, ReportedError, RequestFacts, Timeline,
-};
+use limpid_core::{Ending, Observation, PriceSource, ReportedError, RequestFacts};
 use serde_json::json;
 
 use super::*;
 use crate::Settler;
+use crate::testing::unsettled;
 
 fn input_of(model: &str, endpoint: Endpoint, body: &Value) -> Result<u64, Unestimated> {
     input(Family::of([model]), endpoint, Ok(body)).map(|e| e.tokens)
@@ -126,29 +123,11 @@ fn a_reply_is_counted_unescaped_and_by_pieces() {
 
 fn chat(model: &str) -> Unsettled {
     Unsettled {
-        id: ExchangeId::from_parts(1, 2),
-        started_at: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_334_400),
-        endpoint: Endpoint::Chat,
-        method: "POST".into(),
-        path: "/v1/chat/completions".into(),
-        status: Some(200),
-        answered_by_limpid: false,
-        upstream: None,
-        caller: Caller::default(),
-        labels: Vec::new(),
         request: RequestFacts { model: Some(model.into()), ..RequestFacts::default() },
-        trace_id: 1,
-        span_id: 2,
-        attempts: 1,
-        bytes: ByteCounts::default(),
-        timeline: Timeline::default(),
         ending: Ending::ClientGone,
-        failure: None,
         labelled_stream: true,
-        answered: true,
-        rate_limits: None,
         observation: Observation { streamed: true, token_events: 3, ..Observation::default() },
-        unestimated: None,
+        ..unsettled()
     }
 }
 

@@ -1,19 +1,15 @@
 //! The verdict, from structure and from text.
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
-use limpid_core::{
-    ByteCounts, Caller, Ending, Endpoint, ExchangeId, FinishReason, Observation, Opening, RefusalKind, RefusalSignal,
-    RequestFacts, Timeline,
-};
+use limpid_core::{FinishReason, Observation, Opening, RefusalKind, RefusalSignal};
 use proptest::prelude::*;
 
 use super::english::ENGLISH;
 use super::language::{Plain, Rules};
 use super::others::{FRENCH, GERMAN, SPANISH};
 use super::*;
-use crate::testing::evidence;
+use crate::testing::{evidence, unsettled};
 use crate::{Settler, Unsettled};
 
 fn opening(text: &str) -> Opening {
@@ -165,31 +161,7 @@ fn a_reading_names_rules_and_no_words() {
 #[test]
 fn the_text_is_in_no_record_and_no_debug() {
     const SECRET: &str = "I'm sorry, but I can't help with Xyzzy, Quux or Plugh.";
-    let unsettled = Unsettled {
-        id: ExchangeId::nil(),
-        started_at: SystemTime::UNIX_EPOCH,
-        endpoint: Endpoint::Chat,
-        method: "POST".into(),
-        path: "/v1/chat/completions".into(),
-        status: Some(200),
-        answered_by_limpid: false,
-        upstream: None,
-        caller: Caller::default(),
-        labels: Vec::new(),
-        request: RequestFacts::default(),
-        trace_id: 1,
-        span_id: 2,
-        attempts: 1,
-        bytes: ByteCounts::default(),
-        timeline: Timeline::default(),
-        ending: Ending::End,
-        failure: None,
-        labelled_stream: false,
-        answered: true,
-        rate_limits: None,
-        unestimated: None,
-        observation: saying(SECRET),
-    };
+    let unsettled = Unsettled { observation: saying(SECRET), ..unsettled() };
     let before = [format!("{unsettled:?}"), format!("{:?}", evidence(&unsettled.observation))];
     let settler = Settler::embedded();
     let record = settler.record(unsettled);
