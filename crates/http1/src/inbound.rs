@@ -21,6 +21,8 @@ pub(crate) struct Inbound {
     pub(crate) reading: Reading,
     /// It waits for a 100 before it sends the body.
     pub(crate) expects: bool,
+    /// Which request it is. A body that is held longer than its response takes must not read the next one's.
+    pub(crate) turn: u64,
     /// Who watches the client once the body has been read, which another task may do.
     pub(crate) watcher: Option<Waker>,
 }
@@ -83,6 +85,7 @@ pub(crate) fn lock(inbound: &Shared) -> MutexGuard<'_, Inbound> {
 #[derive(Debug)]
 pub struct RequestBody {
     inbound: Shared,
+    turn: u64,
     over: bool,
     length: Option<u64>,
 }
@@ -91,7 +94,7 @@ impl RequestBody {
     /// The body that the connection is about to read.
     pub(crate) fn new(shared: &Shared, inbound: &Inbound) -> RequestBody {
         let (over, length) = (inbound.reading.is_end(), inbound.reading.length());
-        RequestBody { inbound: Arc::clone(shared), over, length }
+        RequestBody { inbound: Arc::clone(shared), turn: inbound.turn, over, length }
     }
 }
 
@@ -105,6 +108,10 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         }
         let mut inbound = lock(&this.inbound);
+        if inbound.turn != this.turn {
+            this.over = true;
+            return Poll::Ready(Some(Err(BodyError::CutOff)));
+        }
         let polled = ready!(inbound.poll_body(cx));
         if inbound.reading.is_end()
             && let Some(watcher) = inbound.watcher.take()

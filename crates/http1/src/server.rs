@@ -103,7 +103,7 @@ where
     B: Outgoing,
 {
     let (from, to) = io.into_split();
-    let inbound = Inbound { from: Some(from), read, reading: Reading::NONE, expects: false, watcher: None };
+    let inbound = Inbound { from: Some(from), read, reading: Reading::NONE, expects: false, turn: 0, watcher: None };
     let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits };
     loop {
         let head = tokio::select! {
@@ -234,9 +234,10 @@ impl Client {
         if close { Next::Close } else { Next::Request }
     }
 
-    /// Reads away what is there of a body that nobody took. Whether that was all of it.
+    /// Reads away what is there of a body that nobody took, and who still holds it takes no more. Whether that was all of it.
     fn read_away(&self) -> bool {
         let mut inbound = lock(&self.inbound);
+        inbound.turn += 1;
         let mut nobody = Context::from_waker(Waker::noop());
         while !inbound.reading.is_end() {
             match inbound.poll_body(&mut nobody) {

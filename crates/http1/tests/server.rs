@@ -330,3 +330,28 @@ async fn a_body_that_nobody_takes() {
     drop(client);
     assert!(matches!(serving.await.unwrap(), Ended::Closed));
 }
+
+/// Such is an upload by a task of its own, whose upstream has answered before its end.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_held_too_long_does_not_read_the_next_ones() {
+    let keep: Arc<Mutex<Vec<RequestBody>>> = Arc::default();
+    let (mut client, _serving) = connect(move |request: Request<RequestBody>| {
+        let keep = Arc::clone(&keep);
+        async move {
+            if request.uri() == "/late" {
+                keep.lock().unwrap().push(request.into_body());
+                return Given::text("early");
+            }
+            let held = keep.lock().unwrap().pop().unwrap();
+            let late = held.collect().await;
+            assert!(late.is_err(), "{late:?}");
+            echo(request).await
+        }
+    })
+    .await;
+    let late = "POST /late HTTP/1.1\r\nContent-Length: 5\r\n\r\nfirst";
+    let next = "POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecond";
+    client.write_all(format!("{late}{next}").as_bytes()).await.unwrap();
+    let got = got(&mut client).await;
+    assert!(got.contains("early") && got.ends_with("\r\n\r\nsecond"), "{got}");
+}
