@@ -15,12 +15,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::chunks::{Chunks, Part};
 use crate::framing::{BodyError, Framing, Reading, Wire};
 use crate::head::{self, Refused, ResponseHead};
-use crate::scratch::Scratch;
+use crate::scratch::{poll_read, poll_read_behind};
 use crate::trailers;
 use crate::upload::Upload;
 
@@ -115,23 +115,16 @@ where
             if let Some(head) = self.head().map_err(SendError::Refused)? {
                 return Poll::Ready(Ok(head));
             }
-            let mut scratch = Scratch::take();
-            let read = ready!(poll_read(&mut self.io, cx, &mut scratch)).map_err(SendError::Io)?;
-            if read == 0 {
+            if ready!(poll_read_behind(&mut self.io, cx, &mut self.read)).map_err(SendError::Io)? == 0 {
                 return Poll::Ready(Err(SendError::Closed));
             }
-            self.read.extend_from_slice(scratch.get(..read).unwrap_or_default());
         }
     }
 
     /// The head, if it is whole; interim ones are taken off.
     fn head(&mut self) -> Result<Option<ResponseHead>, Refused> {
         while !self.read.is_empty() && head::is_worth_reading(&self.read, self.seen) {
-            let bytes = std::mem::take(&mut self.read).freeze();
-            let found = head::read_response(&bytes, &self.asked)?;
-            let rest = found.as_ref().map_or(0, |(_, len)| *len);
-            self.read = BytesMut::from(bytes.get(rest..).unwrap_or_default());
-            match found {
+            match head::take(&mut self.read, |bytes| head::read_response(bytes, &self.asked))? {
                 Some((head, _)) if is_interim(head.parts.status) => self.seen = 0,
                 Some((_, len)) if len > MAX_HEAD => return Err(Refused::TooLarge),
                 Some((head, _)) => return Ok(Some(head)),
@@ -164,12 +157,6 @@ where
         }
         Poll::Ready(Err(error)) => Err(error),
     }
-}
-
-fn poll_read<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-    let mut into = ReadBuf::new(into);
-    ready!(Pin::new(io).poll_read(cx, &mut into))?;
-    Poll::Ready(Ok(into.filled().len()))
 }
 
 /// A response's body, on the connection that it comes by.
@@ -358,12 +345,9 @@ where
             if this.reading.is_end() {
                 return Poll::Ready(None);
             }
-            let mut scratch = Scratch::take();
-            let read = ready!(poll_read(&mut this.io, cx, &mut scratch)).map_err(BodyError::Io)?;
-            if read == 0 {
+            if ready!(poll_read_behind(&mut this.io, cx, &mut this.read)).map_err(BodyError::Io)? == 0 {
                 this.reading.connection_ended()?;
             }
-            this.read.extend_from_slice(&scratch[..read]);
         }
     }
 

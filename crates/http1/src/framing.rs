@@ -1,6 +1,7 @@
 //! Where a body ends (RFC 9112 §6), and how one is framed for the other side.
 
 use std::fmt;
+use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -152,7 +153,6 @@ impl Framing {
         let mut out = Out { into, used: 0 };
         if chunked {
             out.size(now);
-            out.put(b"\r\n");
         }
         out.put(&part);
         if chunked {
@@ -164,12 +164,13 @@ impl Framing {
     /// Puts the end of a body into `into`, which has room for [`AROUND`] bytes at least. Trailers that find no room are
     /// left out: they are nobody's to rely on (RFC 9110 §6.5.1).
     pub(crate) fn end(&self, fields: Option<&HeaderMap>, into: &mut [u8]) -> usize {
-        let Framing::Chunked(announced) = self else { return 0 };
+        if !matches!(self, Framing::Chunked(_)) {
+            return 0;
+        }
         let mut out = Out { into, used: 0 };
-        out.put(b"0\r\n");
-        out.trailers(fields, announced);
-        out.put(b"\r\n");
-        out.used
+        out.size(0);
+        let used = out.used;
+        used + self.end_of_trailers(fields, into.get_mut(used..).unwrap_or_default())
     }
 
     /// Puts what stands behind the last chunk.
@@ -253,12 +254,12 @@ impl Out<'_> {
         }
     }
 
+    /// The line before a chunk of this size.
     fn size(&mut self, size: usize) {
-        let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
-        for place in (0..digits).rev() {
-            let digit = u32::try_from((size >> (4 * place)) & 15).unwrap_or(0);
-            let digit = char::from_digit(digit, 16).unwrap_or('0').to_ascii_uppercase();
-            self.put(&[u8::try_from(digit).unwrap_or(b'0')]);
+        let mut place = self.into.get_mut(self.used..).unwrap_or_default();
+        let room = place.len();
+        if write!(place, "{size:X}\r\n").is_ok() {
+            self.used += room - place.len();
         }
     }
 

@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version, request, response};
 
@@ -88,11 +88,7 @@ pub(crate) struct ResponseHead {
 /// A head's place in the bytes that were read.
 struct Place {
     len: usize,
-    /// What is no field: a request's method and target, or a response's reason.
-    first: Range<usize>,
-    second: Range<usize>,
     version: Version,
-    status: u16,
     fields: Vec<[u32; 4]>,
 }
 
@@ -130,35 +126,34 @@ fn version(minor: Option<u8>) -> Version {
     if minor == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 }
 }
 
-fn locate_request(bytes: &[u8]) -> Result<Option<Place>, Refused> {
+/// A head that was looked for, and what its first line tells.
+type Located<T> = Result<Option<(Place, T)>, Refused>;
+
+/// Finds a request's head, and in it the method and the target.
+fn locate_request(bytes: &[u8]) -> Located<[Range<usize>; 2]> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, bytes, &mut fields)? {
         httparse::Status::Partial => Ok(None),
-        httparse::Status::Complete(len) => Ok(Some(Place {
-            len,
-            first: span(bytes, request.method.unwrap_or_default().as_bytes()),
-            second: span(bytes, request.path.unwrap_or_default().as_bytes()),
-            version: version(request.version),
-            status: 0,
-            fields: places(bytes, request.headers),
-        })),
+        httparse::Status::Complete(len) => {
+            let method = span(bytes, request.method.unwrap_or_default().as_bytes());
+            let target = span(bytes, request.path.unwrap_or_default().as_bytes());
+            let (version, fields) = (version(request.version), places(bytes, request.headers));
+            Ok(Some((Place { len, version, fields }, [method, target])))
+        }
     }
 }
 
-fn locate_response(bytes: &[u8]) -> Result<Option<Place>, Refused> {
+/// Finds a response's head, and its status.
+fn locate_response(bytes: &[u8]) -> Located<u16> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut fields)? {
         httparse::Status::Partial => Ok(None),
-        httparse::Status::Complete(len) => Ok(Some(Place {
-            len,
-            first: reason(bytes),
-            second: 0..0,
-            version: version(response.version),
-            status: response.code.unwrap_or_default(),
-            fields: places(bytes, response.headers),
-        })),
+        httparse::Status::Complete(len) => {
+            let (version, fields) = (version(response.version), places(bytes, response.headers));
+            Ok(Some((Place { len, version, fields }, response.code.unwrap_or_default())))
+        }
     }
 }
 
@@ -190,23 +185,40 @@ impl Place {
     }
 }
 
+/// Whether one of the fields of this name, which are lists, has this option in it, in either case.
+pub(crate) fn lists(fields: &HeaderMap, name: &HeaderName, option: &[u8]) -> bool {
+    let mut listed = fields.get_all(name).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+    listed.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
+}
+
 /// Whether the connection may be used again: unless its sender says otherwise in 1.1, only if it does in 1.0.
 fn keep_alive(version: Version, fields: &HeaderMap) -> bool {
-    let lists = || fields.get_all(CONNECTION).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
-    let says = |option: &[u8]| lists().any(|o| o.trim_ascii().eq_ignore_ascii_case(option));
+    let says = |option: &[u8]| lists(fields, &CONNECTION, option);
     !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
+}
+
+/// Reads a head from the front of what was read, and takes it off, if it has ended. Gives its length too.
+pub(crate) fn take<H>(
+    read: &mut BytesMut,
+    head: impl FnOnce(&Bytes) -> Result<Option<(H, usize)>, Refused>,
+) -> Result<Option<(H, usize)>, Refused> {
+    let bytes = std::mem::take(read).freeze();
+    let found = head(&bytes)?;
+    let used = found.as_ref().map_or(0, |(_, len)| *len);
+    *read = BytesMut::from(bytes.get(used..).unwrap_or_default());
+    Ok(found)
 }
 
 /// Reads the head of a request from the front of `bytes`; `None` where it has not ended. Gives its length too.
 pub(crate) fn read_request(bytes: &Bytes) -> Result<Option<(RequestHead, usize)>, Refused> {
-    let Some(place) = locate_request(bytes)? else { return Ok(None) };
-    if place.second.len() > MAX_TARGET {
+    let Some((place, [method, target])) = locate_request(bytes)? else { return Ok(None) };
+    if target.len() > MAX_TARGET {
         return Err(Refused::TargetTooLong);
     }
     let head = bytes.slice(..place.len);
     let (headers, extensions) = place.fields(&head)?;
-    let method = Method::from_bytes(head.get(place.first.clone()).unwrap_or_default());
-    let uri = Uri::from_maybe_shared(head.slice(place.second.clone()));
+    let method = Method::from_bytes(head.get(method).unwrap_or_default());
+    let uri = Uri::from_maybe_shared(head.slice(target));
     let reading = request_reading(place.version, &headers)?;
     let mut parts = Request::new(()).into_parts().0;
     parts.method = method.map_err(|_| Refused::Malformed)?;
@@ -232,11 +244,11 @@ fn request_reading(version: Version, fields: &HeaderMap) -> Result<Reading, Refu
 
 /// Reads the head of the response to a request of that method; `None` where it has not ended. Gives its length too.
 pub(crate) fn read_response(bytes: &Bytes, asked: &Method) -> Result<Option<(ResponseHead, usize)>, Refused> {
-    let Some(place) = locate_response(bytes)? else { return Ok(None) };
+    let Some((place, status)) = locate_response(bytes)? else { return Ok(None) };
     let head = bytes.slice(..place.len);
     let (headers, mut extensions) = place.fields(&head)?;
-    let status = StatusCode::from_u16(place.status).map_err(|_| Refused::Malformed)?;
-    let reason = head.slice(place.first.clone());
+    let status = StatusCode::from_u16(status).map_err(|_| Refused::Malformed)?;
+    let reason = head.slice(reason(&head));
     if status.canonical_reason().map(str::as_bytes) != Some(&*reason) {
         extensions.insert(Reason(reason));
     }

@@ -7,11 +7,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::framing::{BodyError, Reading};
-use crate::scratch::Scratch;
+use crate::scratch::poll_read_behind;
 
 /// What comes from the client. Shared with the body of the request that is being served; both sides are in one task.
 #[derive(Debug)]
@@ -31,11 +30,7 @@ impl Inbound {
     /// Reads what is there; 0 is the end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(from) = &mut self.from else { return Poll::Ready(Ok(0)) };
-        let mut scratch = Scratch::take();
-        let mut into = ReadBuf::new(&mut scratch);
-        ready!(Pin::new(from).poll_read(cx, &mut into))?;
-        self.read.extend_from_slice(into.filled());
-        Poll::Ready(Ok(into.filled().len()))
+        poll_read_behind(from, cx, &mut self.read)
     }
 
     /// Ready when the client has left. Looks no further than to what comes behind the request's body.

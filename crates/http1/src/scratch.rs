@@ -5,7 +5,13 @@
 //! idle streams does not grow with the size of a read.
 
 use std::cell::Cell;
+use std::io;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a scratch: as much as is read at once.
 pub const SIZE: usize = 16 * 1024;
@@ -25,6 +31,29 @@ impl Scratch {
         let spare = SPARE.try_with(Cell::take).ok().flatten();
         Scratch(spare.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
     }
+}
+
+/// Reads what is there into `into`, which it fills at most; 0 is the end.
+pub(crate) fn poll_read<T: AsyncRead + Unpin>(
+    io: &mut T,
+    cx: &mut Context<'_>,
+    into: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut into = ReadBuf::new(into);
+    ready!(Pin::new(io).poll_read(cx, &mut into))?;
+    Poll::Ready(Ok(into.filled().len()))
+}
+
+/// The same, by the scratch, behind what was read before.
+pub(crate) fn poll_read_behind<T: AsyncRead + Unpin>(
+    io: &mut T,
+    cx: &mut Context<'_>,
+    read: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut scratch = Scratch::take();
+    let count = ready!(poll_read(io, cx, &mut scratch))?;
+    read.extend_from_slice(scratch.get(..count).unwrap_or_default());
+    Poll::Ready(Ok(count))
 }
 
 impl Deref for Scratch {

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -170,15 +170,10 @@ impl Client {
             loop {
                 let read = inbound.read.len();
                 if read > 0 && head::is_worth_reading(&inbound.read, seen) {
-                    let bytes = std::mem::take(&mut inbound.read).freeze();
-                    let found = head::read_request(&bytes)?;
-                    let used = found.as_ref().map_or(0, |(_, len)| *len);
-                    inbound.read = BytesMut::from(bytes.get(used..).unwrap_or_default());
-                    if used > self.limits.max_head {
-                        return Poll::Ready(Err(Refused::TooLarge));
-                    }
-                    if let Some((head, _)) = found {
-                        return Poll::Ready(Ok(Some(head)));
+                    match head::take(&mut inbound.read, head::read_request)? {
+                        Some((_, len)) if len > self.limits.max_head => return Poll::Ready(Err(Refused::TooLarge)),
+                        Some((head, _)) => return Poll::Ready(Ok(Some(head))),
+                        None => {}
                     }
                 }
                 seen = read;
@@ -196,7 +191,7 @@ impl Client {
 
     fn request(&self, head: RequestHead) -> (Request<RequestBody>, Asked) {
         let RequestHead { parts, reading, keep_alive, expects_continue } = head;
-        let trailers = parts.headers.get_all(TE).iter().any(|te| lists(te, b"trailers"));
+        let trailers = head::lists(&parts.headers, &TE, b"trailers");
         let asked = Asked { method: parts.method.clone(), trailers, version: parts.version, keep_alive };
         let mut inbound = lock(&self.inbound);
         inbound.reading = reading;
@@ -213,9 +208,9 @@ impl Client {
         lock(&self.inbound).expects = false;
         let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let (framing, mut more) = framing(asked, parts.status, &parts.headers, body.length());
-        let said = parts.headers.get(CONNECTION);
-        let mut close = last || framing == Framing::ToEnd || said.is_some_and(|said| lists(said, b"close"));
-        if close && !switches && said.is_none() && asked.version == Version::HTTP_11 {
+        let mut close = last || framing == Framing::ToEnd || head::lists(&parts.headers, &CONNECTION, b"close");
+        let says_so = parts.headers.contains_key(CONNECTION);
+        if close && !switches && !says_so && asked.version == Version::HTTP_11 {
             more.push_str("connection: close\r\n");
         }
         let mut head = Vec::with_capacity(1024);
@@ -284,10 +279,6 @@ impl Client {
         drop(inbound);
         from.map_or(Ended::Closed, |from| Ended::Switched(Switched { from, read, to: self.to }))
     }
-}
-
-fn lists(value: &HeaderValue, option: &[u8]) -> bool {
-    value.as_bytes().split(|b| *b == b',').any(|listed| listed.trim_ascii().eq_ignore_ascii_case(option))
 }
 
 /// How the body of a response is framed, and the lines that say so where the head does not.

@@ -114,7 +114,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
 
 /// How the body is framed, and the lines that say so where the head does not.
 fn framing<B: Body>(method: &Method, fields: &HeaderMap, body: &B) -> (Framing, String) {
-    let chunked = || Framing::Chunked(trailers::announced(fields));
+    let chunked = || Framing::chunked(fields);
     if ends_in_chunked(fields).is_some() {
         return (chunked(), String::new());
     }

@@ -124,6 +124,14 @@ impl RelayedBody {
         self.upstream.as_ref().is_none_or(Reply::is_end)
     }
 
+    fn length(&self) -> Option<u64> {
+        match &self.upstream {
+            _ if self.edited.is_some() => None,
+            Some(upstream) => upstream.length(),
+            None => Some(0),
+        }
+    }
+
     /// The whole body has come: the connection is free for others, the exchange is over.
     fn end(&mut self) {
         if let Some(upstream) = self.upstream.take() {
@@ -185,7 +193,7 @@ impl RelayedBody {
             Some(Ok(frame)) => {
                 self.unwritten = true;
                 let at = self.clock.now();
-                let waited = self.handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then));
+                let waited = hand_over(&mut self.handed_over, at);
                 if let Some(data) = frame.data_ref() {
                     self.exchange.saw(data, at, waited);
                 }
@@ -233,12 +241,8 @@ impl RelayedBody {
         // All that one read brings came at one time.
         let mut seen = None;
         let polled = reply.poll_wire(cx, framing, into, |data| {
-            let (at, waited) = seen.take().unwrap_or_else(|| {
-                let at = clock.now();
-                (at, handed_over.replace(at).map_or(Duration::ZERO, |then| at.since(then)))
-            });
-            exchange.saw(data, at, waited);
-            seen = Some((at, Duration::ZERO));
+            let at = *seen.get_or_insert_with(|| clock.now());
+            exchange.saw(data, at, hand_over(handed_over, at));
         });
         Some(match polled {
             Poll::Pending => self.poll_silence(cx).map(|silence| {
@@ -256,6 +260,11 @@ impl RelayedBody {
             }
         })
     }
+}
+
+/// Bytes are handed over at `at`: how long they may have waited since the hand-over before, if nothing came between.
+fn hand_over(before: &mut Option<Tick>, at: Tick) -> Duration {
+    before.replace(at).map_or(Duration::ZERO, |then| at.since(then))
 }
 
 impl Body for RelayedBody {
@@ -276,16 +285,6 @@ impl Body for RelayedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.length().map(SizeHint::with_exact).unwrap_or_default()
-    }
-}
-
-impl RelayedBody {
-    fn length(&self) -> Option<u64> {
-        match &self.upstream {
-            _ if self.edited.is_some() => None,
-            Some(upstream) => upstream.length(),
-            None => Some(0),
-        }
     }
 }
 

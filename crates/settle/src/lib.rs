@@ -9,6 +9,7 @@
 //! estimate that says it is one; that is a step of its own before settlement, and a dear one.
 
 pub mod content;
+mod engine;
 mod outcome;
 pub mod price;
 mod record;

@@ -143,13 +143,5 @@ fn build(pattern: &str) -> Result<Regex, RuleFault> {
 }
 
 fn fault(error: &regex::Error) -> RuleFault {
-    match error {
-        regex::Error::CompiledTooBig(_) => RuleFault::TooLarge,
-        // The engine draws the place below the pattern; one line has to do here.
-        other => {
-            let told = other.to_string();
-            let last = told.lines().last().unwrap_or_default();
-            RuleFault::Syntax(last.trim_start_matches("error: ").to_owned())
-        }
-    }
+    crate::engine::syntax(error).map_or(RuleFault::TooLarge, RuleFault::Syntax)
 }

@@ -102,15 +102,7 @@ fn build(sources: &[String]) -> Result<RegexSet, regex::Error> {
 }
 
 fn fault(error: &regex::Error) -> PatternFault {
-    match error {
-        regex::Error::CompiledTooBig(_) => PatternFault::TooLarge,
-        // The engine draws the place below the pattern; one line has to do here.
-        other => {
-            let told = other.to_string();
-            let last = told.lines().last().unwrap_or_default();
-            PatternFault::Syntax(last.trim_start_matches("error: ").to_owned())
-        }
-    }
+    crate::engine::syntax(error).map_or(PatternFault::TooLarge, PatternFault::Syntax)
 }
 
 /// The first 300 characters with straight quotes and single spaces.
