@@ -3,6 +3,9 @@
 //! A leaf is a [`Raw`], the member's own text, read only when it matters. That is both the fastest (a delta's text is
 //! never unescaped, for only its emptiness counts) and the most tolerant way: a vendor's `"code": 500` where others
 //! write a string spoils nothing. Containers that every event has are typed, so that they are walked once.
+//!
+//! Each shape is written down once, with `members!`, and can be read in two ways: by a [scan] that is quick and takes
+//! what is usual, and by serde, which takes the rest and settles what is JSON at all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +15,41 @@ use limpid_core::ObserverFault;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+mod members;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use members::{is_called, members};
+pub(crate) use scan::{Scanner, Unusual, string_end};
+
+/// What can be read in both ways, with the same result.
+pub(crate) trait Json<'a>: Deserialize<'a> + Default + fmt::Debug {
+    /// Reads the next value into a default one, where it stands: a reply is two kilobytes of members, and moving them up
+    /// from call to call took as long as reading them. What was read into is worth nothing if that fails.
+    fn scan_into(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Unusual>;
+}
+
 /// Reads `text` as a `T`. `Ok(None)` if it is JSON of another shape, which is no fault but tells nothing; a fault if it
 /// is not JSON at all.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, ObserverFault> {
+pub(crate) fn parse<'a, T: Json<'a>>(text: &'a str) -> Result<Option<T>, ObserverFault> {
+    let mut value = T::default();
+    parse_into(text, &mut value).map(|shaped| shaped.then_some(value))
+}
+
+/// The same where a large value stands, which is a default one; false, and it is none again, if the shape is another.
+pub(crate) fn parse_into<'a, T: Json<'a>>(text: &'a str, value: &mut T) -> Result<bool, ObserverFault> {
+    if Scanner::whole(text, value).is_ok() {
+        return Ok(true);
+    }
+    let unusual = parse_unusual(text);
+    let shaped = matches!(unusual, Ok(Some(_)));
+    *value = unusual?.unwrap_or_default();
+    Ok(shaped)
+}
+
+#[cold]
+fn parse_unusual<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, ObserverFault> {
     match serde_json::from_str(text) {
         Ok(value) => Ok(Some(value)),
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => Ok(None),
@@ -25,6 +60,12 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, 
 /// A member's own text. `null` is `None` of an `Option<Raw>`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Raw<'a>(&'a str);
+
+impl Default for Raw<'_> {
+    fn default() -> Self {
+        Raw("null")
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -73,12 +114,19 @@ impl<'a> Raw<'a> {
 
     /// What Python calls true: not `false`, 0, nor an empty string, object or array.
     pub(crate) fn is_truthy(self) -> bool {
-        !matches!(self.parse::<Truth>(), Some(Truth(false)))
+        !matches!(serde_json::from_str(self.text()), Ok(Truth(false)))
     }
 
     /// A count. A float without a fraction passes (`12.0`); a negative number does not.
     pub(crate) fn count(self) -> Option<u64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
+        let more = |n: u64, digit: u8| digit.is_ascii_digit().then(|| n * 10 + u64::from(digit - b'0'));
+        // Of so many digits the largest fits.
+        if self.text().len() <= 19
+            && let Some(n) = self.text().bytes().try_fold(0, more)
+        {
+            return Some(n);
+        }
         if let Ok(n) = self.text().parse() {
             return Some(n);
         }
@@ -95,8 +143,28 @@ impl<'a> Raw<'a> {
     }
 
     /// Reads it as a `T`; `None` if it has another shape.
-    pub(crate) fn parse<T: Deserialize<'a>>(self) -> Option<T> {
-        serde_json::from_str(self.text()).ok()
+    pub(crate) fn parse<T: Json<'a>>(self) -> Option<T> {
+        let mut value = T::default();
+        match Scanner::whole(self.text(), &mut value) {
+            Ok(()) => Some(value),
+            Err(Unusual) => serde_json::from_str(self.text()).ok(),
+        }
+    }
+}
+
+/// A member that is looked at only if it has the shape wanted, and spoils nothing if it has another; `None` then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loose<T>(pub(crate) Option<T>);
+
+impl<T> Default for Loose<T> {
+    fn default() -> Self {
+        Loose(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Raw::deserialize(d).map(|raw| Loose(serde_json::from_str(raw.text()).ok()))
     }
 }
 

@@ -107,7 +107,6 @@ enum Frame {
 impl ResponseObserver {
     /// An observer for the body of this response.
     pub fn new(head: &ResponseHead<'_>, limits: Limits) -> Self {
-        let mut seen = Seen::default();
         let failed = head.status >= 400;
         let switched = head.status == 101;
         let mut frame = if switched {
@@ -115,13 +114,13 @@ impl ResponseObserver {
         } else {
             Frame::for_type(head.content_type, failed, head.endpoint, limits)
         };
-        seen.observation.streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_));
-        let mut decoder = None;
+        let streamed = matches!(frame, Frame::Sse(_) | Frame::Ndjson(_) | Frame::WebSocket(_));
+        let (mut decoder, mut fault) = (None, None);
         if !matches!(frame, Frame::Opaque) {
             match Decoder::new(head.content_encoding, limits) {
                 Ok(known) => decoder = known,
-                Err(fault) => {
-                    seen.observation.fault = Some(fault);
+                Err(unknown) => {
+                    fault = Some(unknown);
                     frame = Frame::Opaque;
                 }
             }
@@ -134,7 +133,11 @@ impl ResponseObserver {
         };
         let images = matches!(head.endpoint, Endpoint::Images | Endpoint::GenerateContent);
         let elide = images.then(Elide::default);
-        ResponseObserver { decoder, eye: Eye { frame, dialect, seen, failed, unseen, elide, limits } }
+        let eye = Eye { frame, dialect, seen: Seen::default(), failed, unseen, elide, limits };
+        let mut observer = ResponseObserver { decoder, eye };
+        observer.eye.seen.observation.streamed = streamed;
+        observer.eye.seen.observation.fault = fault;
+        observer
     }
 
     /// Keeps what is generated in `text`, for [`ResponseObserver::take_text`].
@@ -342,7 +345,8 @@ fn on_message(message: &Message<'_>, dialect: &mut Dialect, seen: &mut Seen) -> 
 
 impl Frame {
     fn for_type(content_type: Option<&str>, failed: bool, endpoint: Endpoint, limits: Limits) -> Frame {
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let told = content_type.unwrap_or_default();
+        let essence = memchr::memchr(b';', told.as_bytes()).and_then(|at| told.get(..at)).unwrap_or(told).trim();
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
         let json = is("application/json") || is("text/json") || ends_with(essence, "+json");
         let ndjson = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];

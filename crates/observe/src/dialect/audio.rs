@@ -12,20 +12,19 @@ use limpid_core::{ObserverFault, Source, Usage};
 
 use super::chat::Chat;
 use super::{error, usage};
-use crate::json::{self, Leaf, Raw};
+use crate::json::{self, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    delta: Leaf<'a>,
-    audio: Leaf<'a>,
-    usage: Leaf<'a>,
-    duration: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Event<'a> {
+        kind: Leaf<'a> = "type",
+        delta: Leaf<'a>,
+        audio: Leaf<'a>,
+        usage: usage::Member<'a>,
+        duration: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
 /// See the module.
@@ -62,7 +61,7 @@ impl Audio {
             "transcript.text.done" | "speech.audio.done" => {
                 seen.choice(0);
                 seen.terminal();
-                told(event.usage, None, seen);
+                told(&event.usage, None, seen);
             }
             _ if named_error || kind == "error" || event.error.is_some_and(Raw::is_truthy) => {
                 error::in_stream(text, true, seen);
@@ -76,7 +75,7 @@ impl Audio {
 /// A transcription that is not streamed.
 pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     if let Some(event) = json::parse::<Event<'_>>(text)? {
-        told(event.usage, event.duration, seen);
+        told(&event.usage, event.duration, seen);
         if event.error.is_some_and(Raw::is_truthy) {
             error::in_stream(text, false, seen);
         }
@@ -84,8 +83,8 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     Ok(())
 }
 
-fn told(raw: Leaf<'_>, duration: Leaf<'_>, seen: &mut Seen) {
-    if let Some(told) = raw.and_then(|u| usage::openai(u, false)) {
+fn told(counts: &usage::Member<'_>, duration: Leaf<'_>, seen: &mut Seen) {
+    if let Some(told) = usage::openai(counts, false) {
         seen.usage(told.usage);
         return;
     }

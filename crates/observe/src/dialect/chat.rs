@@ -10,61 +10,56 @@ use limpid_core::RefusalKind;
 
 use super::openai::{Choice, Reply, Stream};
 use super::plain::{Delta, Parsed};
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-/// A message, or what a chunk adds to it.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Message<'a> {
-    #[serde(borrow)]
-    role: Leaf<'a>,
-    content: Leaf<'a>,
-    pub(super) refusal: Leaf<'a>,
-    /// vLLM, Groq, OpenRouter, Ollama.
-    reasoning: Leaf<'a>,
-    /// DeepSeek, SGLang, llama.cpp, older vLLM.
-    reasoning_content: Leaf<'a>,
-    tool_calls: Few<ToolCall<'a>>,
-    /// The tool calls of 2023.
-    function_call: Option<Call<'a>>,
-    audio: Option<Audio<'a>>,
+members! {
+    /// A message, or what a chunk adds to it.
+    pub(super) struct Message<'a> {
+        role: Leaf<'a>,
+        content: Leaf<'a>,
+        pub(super) refusal: Leaf<'a>,
+        /// vLLM, Groq, OpenRouter, Ollama.
+        reasoning: Leaf<'a>,
+        /// DeepSeek, SGLang, llama.cpp, older vLLM.
+        reasoning_content: Leaf<'a>,
+        tool_calls: Few<ToolCall<'a>>,
+        /// The tool calls of 2023.
+        function_call: Option<Call<'a>>,
+        audio: Option<Audio<'a>>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    function: Option<Call<'a>>,
-    custom: Option<Call<'a>>,
+members! {
+    struct ToolCall<'a> {
+        function: Option<Call<'a>>,
+        custom: Option<Call<'a>>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Call<'a> {
-    #[serde(borrow)]
-    name: Leaf<'a>,
-    arguments: Leaf<'a>,
-    input: Leaf<'a>,
+members! {
+    struct Call<'a> {
+        name: Leaf<'a>,
+        arguments: Leaf<'a>,
+        input: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Audio<'a> {
-    #[serde(borrow)]
-    data: Leaf<'a>,
-    transcript: Leaf<'a>,
+members! {
+    struct Audio<'a> {
+        data: Leaf<'a>,
+        transcript: Leaf<'a>,
+    }
 }
 
-/// A part of a `content` that is a list (Mistral).
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Part<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    text: Leaf<'a>,
-    thinking: Leaf<'a>,
+members! {
+    /// A part of a `content` that is a list (Mistral).
+    struct Part<'a> {
+        kind: Leaf<'a> = "type",
+        text: Leaf<'a>,
+        thinking: Leaf<'a>,
+    }
 }
 
 impl Call<'_> {
@@ -195,9 +190,9 @@ pub(crate) struct Chat {
 impl Chat {
     /// One chunk.
     pub(super) fn event<'a>(&mut self, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
-        let reply = json::parse::<Reply<'a>>(text)?;
+        let mut reply = Reply::default();
+        json::parse_into(text, &mut reply)?;
         seen.event();
-        let reply = reply.unwrap_or_default();
         reply.common(text, named_error, seen);
         let mut output = Output::default();
         for choice in reply.choices.iter() {

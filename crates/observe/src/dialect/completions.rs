@@ -9,9 +9,9 @@ use crate::seen::{Output, Seen};
 
 /// One chunk.
 pub(super) fn event<'a>(stream: &mut Stream, text: &'a str, named_error: bool, seen: &mut Seen) -> Parsed<'a> {
-    let reply = json::parse::<Reply<'a>>(text)?;
+    let mut reply = Reply::default();
+    json::parse_into(text, &mut reply)?;
     seen.event();
-    let reply = reply.unwrap_or_default();
     reply.common(text, named_error, seen);
     let mut output = Output::default();
     for choice in reply.choices.iter() {

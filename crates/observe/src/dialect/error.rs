@@ -17,43 +17,39 @@ use std::borrow::Cow;
 use limpid_core::{ErrorHint, ObserverFault, RefusalKind, ReportedError};
 
 use super::hint;
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::seen::{Seen, code};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Outer<'a> {
-    #[serde(borrow)]
-    error: Leaf<'a>,
-    error_type: Leaf<'a>,
-    detail: Leaf<'a>,
+members! {
+    struct Outer<'a> {
+        error: Leaf<'a>,
+        error_type: Leaf<'a>,
+        detail: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Inner<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    /// Google's name for the kind.
-    status: Leaf<'a>,
-    /// Bedrock's.
-    #[serde(rename = "__type")]
-    aws: Leaf<'a>,
-    code: Leaf<'a>,
-    /// TGI's name for the code.
-    http_status_code: Leaf<'a>,
-    param: Leaf<'a>,
-    message: Leaf<'a>,
-    innererror: Leaf<'a>,
-    metadata: Option<Metadata<'a>>,
+members! {
+    struct Inner<'a> {
+        kind: Leaf<'a> = "type",
+        /// Google's name for the kind.
+        status: Leaf<'a>,
+        /// Bedrock's.
+        aws: Leaf<'a> = "__type",
+        code: Leaf<'a>,
+        /// TGI's name for the code.
+        http_status_code: Leaf<'a>,
+        param: Leaf<'a>,
+        message: Leaf<'a>,
+        innererror: Leaf<'a>,
+        metadata: Option<Metadata<'a>>,
+    }
 }
 
-/// OpenRouter's, of a request that a moderation stopped.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Metadata<'a> {
-    #[serde(borrow)]
-    flagged_input: Leaf<'a>,
+members! {
+    /// OpenRouter's, of a request that a moderation stopped.
+    struct Metadata<'a> {
+        flagged_input: Leaf<'a>,
+    }
 }
 
 /// An event, or a body of a status below 400, that carries an error. `flat`: it is one even without an `error` member.

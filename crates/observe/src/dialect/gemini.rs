@@ -11,7 +11,7 @@
 use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
@@ -28,79 +28,72 @@ const FILTERS: &[&str] = &[
     "IMAGE_RECITATION",
 ];
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    candidates: Few<Candidate<'a>>,
-    prompt_feedback: Leaf<'a>,
-    /// On every chunk, so it is read with it.
-    usage_metadata: Option<Counts<'a>>,
-    model_version: Leaf<'a>,
-    response_id: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Chunk<'a> {
+        candidates: Few<Candidate<'a>>,
+        prompt_feedback: Leaf<'a> = "promptFeedback",
+        /// On every chunk, so it is read with it.
+        usage_metadata: Option<Counts<'a>> = "usageMetadata",
+        model_version: Leaf<'a> = "modelVersion",
+        response_id: Leaf<'a> = "responseId",
+        error: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Candidate<'a> {
-    #[serde(borrow)]
-    index: Leaf<'a>,
-    content: Option<Content<'a>>,
-    finish_reason: Leaf<'a>,
+members! {
+    struct Candidate<'a> {
+        index: Leaf<'a>,
+        content: Option<Content<'a>>,
+        finish_reason: Leaf<'a> = "finishReason",
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Content<'a> {
-    #[serde(borrow)]
-    parts: Few<Part<'a>>,
+members! {
+    struct Content<'a> {
+        parts: Few<Part<'a>>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Part<'a> {
-    #[serde(borrow)]
-    text: Leaf<'a>,
-    thought: Leaf<'a>,
-    function_call: Leaf<'a>,
-    executable_code: Leaf<'a>,
-    inline_data: Leaf<'a>,
+members! {
+    struct Part<'a> {
+        text: Leaf<'a>,
+        thought: Leaf<'a>,
+        function_call: Leaf<'a> = "functionCall",
+        executable_code: Leaf<'a> = "executableCode",
+        inline_data: Leaf<'a> = "inlineData",
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Feedback<'a> {
-    #[serde(borrow)]
-    block_reason: Leaf<'a>,
+members! {
+    struct Feedback<'a> {
+        block_reason: Leaf<'a> = "blockReason",
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Counts<'a> {
-    #[serde(borrow)]
-    prompt_token_count: Leaf<'a>,
-    tool_use_prompt_token_count: Leaf<'a>,
-    candidates_token_count: Leaf<'a>,
-    thoughts_token_count: Leaf<'a>,
-    cached_content_token_count: Leaf<'a>,
-    prompt_tokens_details: Few<Modality<'a>>,
-    candidates_tokens_details: Few<Modality<'a>>,
+members! {
+    struct Counts<'a> {
+        prompt_token_count: Leaf<'a> = "promptTokenCount",
+        tool_use_prompt_token_count: Leaf<'a> = "toolUsePromptTokenCount",
+        candidates_token_count: Leaf<'a> = "candidatesTokenCount",
+        thoughts_token_count: Leaf<'a> = "thoughtsTokenCount",
+        cached_content_token_count: Leaf<'a> = "cachedContentTokenCount",
+        prompt_tokens_details: Few<Modality<'a>> = "promptTokensDetails",
+        candidates_tokens_details: Few<Modality<'a>> = "candidatesTokensDetails",
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Modality<'a> {
-    #[serde(borrow)]
-    modality: Leaf<'a>,
-    token_count: Leaf<'a>,
+members! {
+    struct Modality<'a> {
+        modality: Leaf<'a>,
+        token_count: Leaf<'a> = "tokenCount",
+    }
 }
 
 /// One chunk of a stream.
 pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<(), ObserverFault> {
-    let chunk = json::parse::<Chunk<'_>>(text)?;
+    let mut chunk = Chunk::default();
+    json::parse_into(text, &mut chunk)?;
     seen.event();
-    let chunk = chunk.unwrap_or_default();
     let mut output = Output::default();
     for candidate in chunk.candidates.iter() {
         let piece = candidate.output();

@@ -12,57 +12,52 @@ use limpid_core::{ObserverFault, Source, Usage};
 
 use super::plain::Parsed;
 use super::{error, ollama};
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Line<'a> {
-    #[serde(borrow)]
-    token: Option<Token<'a>>,
-    generated_text: Leaf<'a>,
-    details: Leaf<'a>,
-    text: Leaf<'a>,
-    meta_info: Option<Meta<'a>>,
-    error: Leaf<'a>,
+members! {
+    struct Line<'a> {
+        token: Option<Token<'a>>,
+        generated_text: Leaf<'a>,
+        details: Leaf<'a>,
+        text: Leaf<'a>,
+        meta_info: Option<Meta<'a>>,
+        error: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Token<'a> {
-    #[serde(borrow)]
-    text: Leaf<'a>,
-    special: Leaf<'a>,
+members! {
+    struct Token<'a> {
+        text: Leaf<'a>,
+        special: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Details<'a> {
-    #[serde(borrow)]
-    finish_reason: Leaf<'a>,
-    generated_tokens: Leaf<'a>,
-    input_length: Leaf<'a>,
-    prefill: json::Len,
+members! {
+    struct Details<'a> {
+        finish_reason: Leaf<'a>,
+        generated_tokens: Leaf<'a>,
+        input_length: Leaf<'a>,
+        prefill: json::Len,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Meta<'a> {
-    #[serde(borrow)]
-    id: Leaf<'a>,
-    finish_reason: Leaf<'a>,
-    prompt_tokens: Leaf<'a>,
-    completion_tokens: Leaf<'a>,
-    cached_tokens: Leaf<'a>,
+members! {
+    struct Meta<'a> {
+        id: Leaf<'a>,
+        finish_reason: Leaf<'a>,
+        prompt_tokens: Leaf<'a>,
+        completion_tokens: Leaf<'a>,
+        cached_tokens: Leaf<'a>,
+    }
 }
 
-/// SGLang's finish, an object or a name.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Finish<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
+members! {
+    /// SGLang's finish, an object or a name.
+    struct Finish<'a> {
+        kind: Leaf<'a> = "type",
+    }
 }
 
 /// What must be remembered between two events.

@@ -10,16 +10,15 @@
 use limpid_core::ObserverFault;
 
 use super::{error, usage};
-use crate::json::{self, Leaf, Raw};
+use crate::json::{self, Leaf, Raw, members};
 use crate::seen::Seen;
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Event<'a> {
+        kind: Leaf<'a> = "type",
+        usage: usage::Member<'a>,
+        error: Leaf<'a>,
+    }
 }
 
 /// One event.
@@ -33,7 +32,7 @@ pub(super) fn event(text: &str, named_error: bool, seen: &mut Seen) -> Result<()
         "image_generation.completed" | "image_edit.completed" => {
             seen.choice(0);
             seen.terminal();
-            if let Some(told) = event.usage.and_then(|u| usage::openai(u, false)) {
+            if let Some(told) = usage::openai(&event.usage, false) {
                 seen.usage(told.usage);
             }
         }

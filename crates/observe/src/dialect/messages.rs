@@ -12,81 +12,74 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::error;
 use super::plain::{self, Parsed};
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    message: Leaf<'a>,
-    content_block: Leaf<'a>,
-    delta: Option<Delta<'a>>,
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Event<'a> {
+        kind: Leaf<'a> = "type",
+        message: Leaf<'a>,
+        content_block: Leaf<'a>,
+        delta: Option<Delta<'a>>,
+        usage: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    text: Leaf<'a>,
-    thinking: Leaf<'a>,
-    partial_json: Leaf<'a>,
-    stop_reason: Leaf<'a>,
+members! {
+    struct Delta<'a> {
+        text: Leaf<'a>,
+        thinking: Leaf<'a>,
+        partial_json: Leaf<'a>,
+        stop_reason: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Block<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    name: Leaf<'a>,
-    text: Leaf<'a>,
-    thinking: Leaf<'a>,
-    input: Leaf<'a>,
+members! {
+    struct Block<'a> {
+        kind: Leaf<'a> = "type",
+        name: Leaf<'a>,
+        text: Leaf<'a>,
+        thinking: Leaf<'a>,
+        input: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Leaf<'a>,
-    model: Leaf<'a>,
-    stop_reason: Leaf<'a>,
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
-    content: Leaf<'a>,
+members! {
+    struct Message<'a> {
+        id: Leaf<'a>,
+        model: Leaf<'a>,
+        stop_reason: Leaf<'a>,
+        usage: Leaf<'a>,
+        error: Leaf<'a>,
+        content: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Counts<'a> {
-    #[serde(borrow)]
-    input_tokens: Leaf<'a>,
-    output_tokens: Leaf<'a>,
-    cache_read_input_tokens: Leaf<'a>,
-    cache_creation_input_tokens: Leaf<'a>,
-    cache_creation: Leaf<'a>,
-    server_tool_use: Leaf<'a>,
-    service_tier: Leaf<'a>,
+members! {
+    struct Counts<'a> {
+        input_tokens: Leaf<'a>,
+        output_tokens: Leaf<'a>,
+        cache_read_input_tokens: Leaf<'a>,
+        cache_creation_input_tokens: Leaf<'a>,
+        cache_creation: Leaf<'a>,
+        server_tool_use: Leaf<'a>,
+        service_tier: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct ServerTools<'a> {
-    #[serde(borrow)]
-    web_search_requests: Leaf<'a>,
+members! {
+    struct ServerTools<'a> {
+        web_search_requests: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct CacheCreation<'a> {
-    #[serde(borrow)]
-    ephemeral_5m_input_tokens: Leaf<'a>,
-    ephemeral_1h_input_tokens: Leaf<'a>,
+members! {
+    struct CacheCreation<'a> {
+        ephemeral_5m_input_tokens: Leaf<'a>,
+        ephemeral_1h_input_tokens: Leaf<'a>,
+    }
 }
 
 /// The counts so far, as the API means them.

@@ -7,48 +7,44 @@ use limpid_core::{ObserverFault, Source, Usage};
 
 use super::error;
 use super::plain::{Delta, Parsed};
-use crate::json::{self, Few, Leaf, Len, Raw};
+use crate::json::{self, Few, Leaf, Len, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Line<'a> {
-    #[serde(borrow)]
-    model: Leaf<'a>,
-    message: Option<Message<'a>>,
-    /// `/api/generate`: the text.
-    response: Leaf<'a>,
-    thinking: Leaf<'a>,
-    done: Leaf<'a>,
-    done_reason: Leaf<'a>,
-    prompt_eval_count: Leaf<'a>,
-    eval_count: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Line<'a> {
+        model: Leaf<'a>,
+        message: Option<Message<'a>>,
+        /// `/api/generate`: the text.
+        response: Leaf<'a>,
+        thinking: Leaf<'a>,
+        done: Leaf<'a>,
+        done_reason: Leaf<'a>,
+        prompt_eval_count: Leaf<'a>,
+        eval_count: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Message<'a> {
-    #[serde(borrow)]
-    content: Leaf<'a>,
-    thinking: Leaf<'a>,
-    tool_calls: Leaf<'a>,
+members! {
+    struct Message<'a> {
+        content: Leaf<'a>,
+        thinking: Leaf<'a>,
+        tool_calls: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    function: Function<'a>,
+members! {
+    struct ToolCall<'a> {
+        function: Function<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Leaf<'a>,
-    arguments: Leaf<'a>,
+members! {
+    struct Function<'a> {
+        name: Leaf<'a>,
+        arguments: Leaf<'a>,
+    }
 }
 
 /// One line.

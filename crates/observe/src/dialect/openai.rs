@@ -8,64 +8,60 @@ use limpid_core::{ObserverFault, RefusalKind, Source, Usage};
 
 use super::chat::Message;
 use super::{error, usage};
-use crate::json::{self, Few, Filtered, Leaf, Len, Raw};
+use crate::json::{self, Few, Filtered, Leaf, Len, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::Seen;
 
-/// A reply or a chunk of one.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Reply<'a> {
-    #[serde(borrow)]
-    pub(super) id: Leaf<'a>,
-    pub(super) model: Leaf<'a>,
-    pub(super) service_tier: Leaf<'a>,
-    pub(super) system_fingerprint: Leaf<'a>,
-    pub(super) choices: Few<Choice<'a>>,
-    pub(super) usage: Leaf<'a>,
-    pub(super) error: Leaf<'a>,
-    pub(super) object: Leaf<'a>,
-    pub(super) timings: Leaf<'a>,
-    pub(super) prompt_progress: Leaf<'a>,
-    pub(super) prompt_filter_results: Filtered,
-    pub(super) x_groq: Leaf<'a>,
+members! {
+    /// A reply or a chunk of one.
+    pub(super) struct Reply<'a> {
+        pub(super) id: Leaf<'a>,
+        pub(super) model: Leaf<'a>,
+        pub(super) service_tier: Leaf<'a>,
+        pub(super) system_fingerprint: Leaf<'a>,
+        pub(super) choices: Few<Choice<'a>>,
+        pub(super) usage: usage::Member<'a>,
+        pub(super) error: Leaf<'a>,
+        pub(super) object: Leaf<'a>,
+        pub(super) timings: Leaf<'a>,
+        pub(super) prompt_progress: Leaf<'a>,
+        pub(super) prompt_filter_results: Filtered,
+        pub(super) x_groq: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Choice<'a> {
-    #[serde(borrow)]
-    pub(super) index: Leaf<'a>,
-    /// A chunk's part of the message; of some servers, `null`.
-    pub(super) delta: Option<Message<'a>>,
-    /// The message of a reply that is not streamed.
-    pub(super) message: Option<Message<'a>>,
-    /// Completions: the text.
-    pub(super) text: Leaf<'a>,
-    pub(super) finish_reason: Leaf<'a>,
-    logprobs: Leaf<'a>,
-    token_ids: Leaf<'a>,
-    content_filter_results: Filtered,
+members! {
+    pub(super) struct Choice<'a> {
+        pub(super) index: Leaf<'a>,
+        /// A chunk's part of the message; of some servers, `null`.
+        pub(super) delta: Option<Message<'a>>,
+        /// The message of a reply that is not streamed.
+        pub(super) message: Option<Message<'a>>,
+        /// Completions: the text.
+        pub(super) text: Leaf<'a>,
+        pub(super) finish_reason: Leaf<'a>,
+        logprobs: Leaf<'a>,
+        token_ids: Leaf<'a>,
+        content_filter_results: Filtered,
+    }
 }
 
-/// Groq's own member of the first and last chunk.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Groq<'a> {
-    #[serde(borrow)]
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    /// Groq's own member of the first and last chunk.
+    struct Groq<'a> {
+        usage: usage::Member<'a>,
+        error: Leaf<'a>,
+    }
 }
 
-/// llama.cpp's counts: of this request, and of one choice where there are several.
-#[expect(clippy::struct_field_names, reason = "the names are the server's")]
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Timings<'a> {
-    #[serde(borrow)]
-    cache_n: Leaf<'a>,
-    prompt_n: Leaf<'a>,
-    predicted_n: Leaf<'a>,
+members! {
+    /// llama.cpp's counts: of this request, and of one choice where there are several.
+    #[expect(clippy::struct_field_names, reason = "the names are the server's")]
+    struct Timings<'a> {
+        cache_n: Leaf<'a>,
+        prompt_n: Leaf<'a>,
+        predicted_n: Leaf<'a>,
+    }
 }
 
 /// The lists with an entry for each token: `content` and `refusal` of chat, `tokens` of completions.
@@ -110,7 +106,8 @@ impl Choice<'_> {
     /// How many tokens this chunk's choice carries, by the lists that tell it.
     fn listed_tokens(&self) -> u64 {
         let ids = self.token_ids.and_then(Raw::parse::<Len>).unwrap_or_default().0;
-        let listed = self.logprobs.and_then(Raw::parse::<Logprobs>).unwrap_or_default();
+        let listed =
+            self.logprobs.and_then(|lists| serde_json::from_str::<Logprobs>(lists.text()).ok()).unwrap_or_default();
         (listed.content.0 + listed.refusal.0).max(listed.tokens.0).max(ids)
     }
 }
@@ -160,8 +157,11 @@ impl Reply<'_> {
         }
     }
 
-    fn usage_member(&self) -> Leaf<'_> {
-        self.usage.or_else(|| self.x_groq?.parse::<Groq<'_>>()?.usage)
+    fn told(&self) -> Option<usage::Told> {
+        if self.usage.is_some() {
+            return usage::openai(&self.usage, false);
+        }
+        usage::openai(&self.x_groq?.parse::<Groq<'_>>()?.usage, false)
     }
 
     fn timings(&self) -> Option<Usage> {
@@ -184,7 +184,7 @@ impl Reply<'_> {
         if listed > 0 {
             return Some(listed);
         }
-        if let Some(told) = self.usage_member().and_then(|u| usage::openai(u, false)) {
+        if let Some(told) = self.told() {
             return told.usage.output_tokens;
         }
         self.timings().and_then(|t| t.output_tokens)
@@ -202,7 +202,7 @@ impl Stream {
             self.usage_of_choice = false;
         }
         let of_choice = !reply.choices.is_empty();
-        if let Some(told) = reply.usage_member().and_then(|u| usage::openai(u, false)) {
+        if let Some(told) = reply.told() {
             if let Some(cost) = told.cost {
                 seen.cost(cost);
             }
@@ -219,7 +219,10 @@ impl Stream {
 
 /// A reply that is not streamed.
 pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
-    let Some(reply) = json::parse::<Reply<'_>>(text)? else { return Ok(()) };
+    let mut reply = Reply::default();
+    if !json::parse_into(text, &mut reply)? {
+        return Ok(());
+    }
     reply.common(text, false, seen);
     for choice in reply.choices.iter() {
         choice.common(seen);
@@ -237,7 +240,7 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
             seen.refusal("refusal_field", RefusalKind::Model);
         }
     }
-    if let Some(told) = reply.usage_member().and_then(|u| usage::openai(u, false)) {
+    if let Some(told) = reply.told() {
         if let Some(cost) = told.cost {
             seen.cost(cost);
         }

@@ -3,7 +3,7 @@
 //! The deltas of a stream are one text over and over: only the token differs, and beside it perhaps a clock, a running
 //! number or a filler that nobody reads. So the last event is kept if its dialect says it was a plain delta, with holes
 //! where these stand. An event that is the same but for what is in the holes has the same meaning but for its token, and
-//! is not parsed: comparing takes a tenth of the time.
+//! is not parsed: comparing takes a third of the time.
 //!
 //! **Why that is sound.** A hole is the inside of one JSON string, or the digits of one number, and takes only what keeps
 //! it one; so the two events are the same tree but for these leaves. Only the token's leaf is read by a dialect, and of it
@@ -17,7 +17,7 @@
 use limpid_core::ObserverFault;
 use memchr::memmem;
 
-use crate::json::Raw;
+use crate::json::{Raw, string_end};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
@@ -155,7 +155,7 @@ impl Plain {
             let same = self.text.get(known..hole.from)?;
             let rest = bytes.get(at..)?.strip_prefix(same)?;
             let length = match hole.kind {
-                Kind::Token | Kind::Text => string(rest)?,
+                Kind::Token | Kind::Text => string_end(rest, 0)?.0,
                 Kind::Digits => digits(rest).filter(|n| *n == hole.to - hole.from)?,
             };
             at += same.len();
@@ -184,24 +184,7 @@ fn value(text: &[u8], name: &[u8], kind: Kind) -> Option<(usize, usize)> {
         return matches!(text.get(to), Some(b',' | b'}')).then_some((from, to));
     }
     let inside = text.get(from..)?.strip_prefix(b"\"")?;
-    Some((from + 1, from + 1 + string(inside)?))
-}
-
-/// The length of the inside of a JSON string up to its quote; `None` if it is not valid or has no end.
-fn string(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        match text.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => match text.get(at + 1)? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
-                b'u' if text.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
-                _ => return None,
-            },
-            0..0x20 => return None,
-            _ => at += 1,
-        }
-    }
+    Some((from + 1, from + 1 + string_end(inside, 0)?.0))
 }
 
 /// How many digits `text` begins with; `None` if they are no number.

@@ -13,54 +13,50 @@ use limpid_core::{ObserverFault, Opening, RefusalKind, Usage};
 
 use super::plain::{Delta, Parsed};
 use super::{error, usage};
-use crate::json::{self, Few, Leaf, Raw};
+use crate::json::{self, Few, Leaf, Raw, members};
 use crate::reply_text::Piece;
 use crate::seen::{Output, Seen};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    delta: Leaf<'a>,
-    response: Leaf<'a>,
-    item: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Event<'a> {
+        kind: Leaf<'a> = "type",
+        delta: Leaf<'a>,
+        response: Leaf<'a>,
+        item: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Response<'a> {
-    #[serde(borrow)]
-    id: Leaf<'a>,
-    model: Leaf<'a>,
-    status: Leaf<'a>,
-    service_tier: Leaf<'a>,
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
-    incomplete_details: Leaf<'a>,
-    output: Few<Item<'a>>,
+members! {
+    struct Response<'a> {
+        id: Leaf<'a>,
+        model: Leaf<'a>,
+        status: Leaf<'a>,
+        service_tier: Leaf<'a>,
+        usage: usage::Member<'a>,
+        error: Leaf<'a>,
+        incomplete_details: Leaf<'a>,
+        output: Few<Item<'a>>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Item<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    name: Leaf<'a>,
-    content: Leaf<'a>,
-    text: Leaf<'a>,
-    refusal: Leaf<'a>,
-    arguments: Leaf<'a>,
-    input: Leaf<'a>,
-    action: Leaf<'a>,
+members! {
+    struct Item<'a> {
+        kind: Leaf<'a> = "type",
+        name: Leaf<'a>,
+        content: Leaf<'a>,
+        text: Leaf<'a>,
+        refusal: Leaf<'a>,
+        arguments: Leaf<'a>,
+        input: Leaf<'a>,
+        action: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Incomplete<'a> {
-    #[serde(borrow)]
-    reason: Leaf<'a>,
+members! {
+    struct Incomplete<'a> {
+        reason: Leaf<'a>,
+    }
 }
 
 /// One event.
@@ -251,7 +247,7 @@ impl Response<'_> {
         if self.error.is_some_and(Raw::is_truthy) {
             error::in_stream(text, false, seen);
         }
-        if let Some(told) = self.usage.and_then(|u| usage::openai(u, false)) {
+        if let Some(told) = usage::openai(&self.usage, false) {
             if let Some(cost) = told.cost {
                 seen.cost(cost);
             }

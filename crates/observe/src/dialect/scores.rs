@@ -12,36 +12,33 @@
 use limpid_core::{ObserverFault, Source, Usage};
 
 use super::{error, usage};
-use crate::json::{self, Leaf, Raw};
+use crate::json::{self, Leaf, Raw, members};
 use crate::seen::Seen;
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Reply<'a> {
-    #[serde(borrow)]
-    id: Leaf<'a>,
-    model: Leaf<'a>,
-    object: Leaf<'a>,
-    usage: Leaf<'a>,
-    meta: Option<Meta<'a>>,
-    prompt_eval_count: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Reply<'a> {
+        id: Leaf<'a>,
+        model: Leaf<'a>,
+        object: Leaf<'a>,
+        usage: usage::Member<'a>,
+        meta: Option<Meta<'a>>,
+        prompt_eval_count: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
-/// Cohere's.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Meta<'a> {
-    #[serde(borrow)]
-    tokens: Leaf<'a>,
-    billed_units: Leaf<'a>,
+members! {
+    /// Cohere's.
+    struct Meta<'a> {
+        tokens: Leaf<'a>,
+        billed_units: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Units<'a> {
-    #[serde(borrow)]
-    input_tokens: Leaf<'a>,
+members! {
+    struct Units<'a> {
+        input_tokens: Leaf<'a>,
+    }
 }
 
 /// The reply.
@@ -57,7 +54,7 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
     if flat || reply.error.is_some_and(Raw::is_truthy) {
         error::in_stream(text, flat, seen);
     }
-    if let Some(told) = reply.usage.and_then(|u| usage::openai(u, true)) {
+    if let Some(told) = usage::openai(&reply.usage, true) {
         if let Some(cost) = told.cost {
             seen.cost(cost);
         }

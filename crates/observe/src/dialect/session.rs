@@ -9,40 +9,37 @@
 use limpid_core::{ObserverFault, RefusalKind};
 
 use super::{error, usage};
-use crate::json::{self, Leaf, Raw};
+use crate::json::{self, Leaf, Raw, members};
 use crate::seen::Seen;
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Leaf<'a>,
-    response: Leaf<'a>,
-    session: Leaf<'a>,
+members! {
+    struct Event<'a> {
+        kind: Leaf<'a> = "type",
+        response: Leaf<'a>,
+        session: Leaf<'a>,
+    }
 }
 
-/// A response or the session, as far as it is looked at.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct State<'a> {
-    #[serde(borrow)]
-    id: Leaf<'a>,
-    model: Leaf<'a>,
-    service_tier: Leaf<'a>,
-    usage: Leaf<'a>,
-    error: Leaf<'a>,
-    /// Of Responses.
-    incomplete_details: Leaf<'a>,
-    /// Of Realtime.
-    status_details: Leaf<'a>,
+members! {
+    /// A response or the session, as far as it is looked at.
+    struct State<'a> {
+        id: Leaf<'a>,
+        model: Leaf<'a>,
+        service_tier: Leaf<'a>,
+        usage: usage::Member<'a>,
+        error: Leaf<'a>,
+        /// Of Responses.
+        incomplete_details: Leaf<'a>,
+        /// Of Realtime.
+        status_details: Leaf<'a>,
+    }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Details<'a> {
-    #[serde(borrow)]
-    reason: Leaf<'a>,
-    error: Leaf<'a>,
+members! {
+    struct Details<'a> {
+        reason: Leaf<'a>,
+        error: Leaf<'a>,
+    }
 }
 
 /// One message.
@@ -102,7 +99,7 @@ impl State<'_> {
         } else if let Some(details) = details.filter(|_| status.error.is_some_and(Raw::is_truthy)) {
             error::in_stream(details.text(), false, seen);
         }
-        if let Some(told) = self.usage.and_then(|u| usage::openai(u, false)) {
+        if let Some(told) = usage::openai(&self.usage, false) {
             seen.add_usage(told.usage);
         }
     }

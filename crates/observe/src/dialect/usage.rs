@@ -12,51 +12,46 @@
 
 use limpid_core::{PicoUsd, Source, Usage};
 
-use crate::json::{Leaf, Raw};
+use crate::json::{Leaf, Loose, Raw, members};
 
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Counts<'a> {
-    #[serde(borrow)]
-    prompt_tokens: Leaf<'a>,
-    input_tokens: Leaf<'a>,
-    completion_tokens: Leaf<'a>,
-    output_tokens: Leaf<'a>,
-    total_tokens: Leaf<'a>,
-    prompt_tokens_details: Leaf<'a>,
-    #[serde(alias = "input_token_details")]
-    input_tokens_details: Leaf<'a>,
-    completion_tokens_details: Leaf<'a>,
-    #[serde(alias = "output_token_details")]
-    output_tokens_details: Leaf<'a>,
-    reasoning_tokens: Leaf<'a>,
-    prompt_cache_hit_tokens: Leaf<'a>,
-    #[serde(alias = "prompt_audio_seconds", alias = "billable_audio_seconds")]
-    seconds: Leaf<'a>,
-    cost: Leaf<'a>,
-    is_byok: Leaf<'a>,
-    cost_details: Leaf<'a>,
+members! {
+    /// What a usage object may hold.
+    pub(super) struct Counts<'a> {
+        prompt_tokens: Leaf<'a>,
+        input_tokens: Leaf<'a>,
+        completion_tokens: Leaf<'a>,
+        output_tokens: Leaf<'a>,
+        total_tokens: Leaf<'a>,
+        prompt_tokens_details: Option<Loose<Details<'a>>>,
+        input_tokens_details: Option<Loose<Details<'a>>> = "input_tokens_details" | "input_token_details",
+        completion_tokens_details: Option<Loose<Details<'a>>>,
+        output_tokens_details: Option<Loose<Details<'a>>> = "output_tokens_details" | "output_token_details",
+        reasoning_tokens: Leaf<'a>,
+        prompt_cache_hit_tokens: Leaf<'a>,
+        seconds: Leaf<'a> = "seconds" | "prompt_audio_seconds" | "billable_audio_seconds",
+        cost: Leaf<'a>,
+        is_byok: Leaf<'a>,
+        cost_details: Leaf<'a>,
+    }
 }
 
-#[expect(clippy::struct_field_names, reason = "the names are the API's")]
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Details<'a> {
-    #[serde(borrow)]
-    cached_tokens: Leaf<'a>,
-    cache_write_tokens: Leaf<'a>,
-    audio_tokens: Leaf<'a>,
-    image_tokens: Leaf<'a>,
-    reasoning_tokens: Leaf<'a>,
+members! {
+    #[expect(clippy::struct_field_names, reason = "the names are the API's")]
+    struct Details<'a> {
+        cached_tokens: Leaf<'a>,
+        cache_write_tokens: Leaf<'a>,
+        audio_tokens: Leaf<'a>,
+        image_tokens: Leaf<'a>,
+        reasoning_tokens: Leaf<'a>,
+    }
 }
 
-/// A price as an object (Perplexity), or its details (OpenRouter).
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Cost<'a> {
-    #[serde(borrow)]
-    total_cost: Leaf<'a>,
-    upstream_inference_cost: Leaf<'a>,
+members! {
+    /// A price as an object (Perplexity), or its details (OpenRouter).
+    struct Cost<'a> {
+        total_cost: Leaf<'a>,
+        upstream_inference_cost: Leaf<'a>,
+    }
 }
 
 /// What a usage object tells.
@@ -67,13 +62,17 @@ pub(super) struct Told {
     pub(super) cost: Option<PicoUsd>,
 }
 
+/// The member that holds it, whatever it is.
+pub(super) type Member<'a> = Option<Loose<Counts<'a>>>;
+
 /// Reads it; `None` if there is no count in it. `total_is_input`: a total alone is the input.
-pub(super) fn openai(raw: Raw<'_>, total_is_input: bool) -> Option<Told> {
-    let counts = raw.parse::<Counts<'_>>()?;
+pub(super) fn openai(member: &Member<'_>, total_is_input: bool) -> Option<Told> {
+    let counts = member.as_ref()?.0.as_ref()?;
     let count = |leaf: Leaf<'_>| leaf.and_then(Raw::count);
-    let prompt = details(counts.prompt_tokens_details, counts.input_tokens_details);
-    let reply = details(counts.completion_tokens_details, counts.output_tokens_details);
-    let total = count(counts.total_tokens).filter(|_| total_is_input);
+    let none = Details::default();
+    let prompt = details([&counts.prompt_tokens_details, &counts.input_tokens_details]).unwrap_or(&none);
+    let reply = details([&counts.completion_tokens_details, &counts.output_tokens_details]).unwrap_or(&none);
+    let total = total_is_input.then(|| count(counts.total_tokens)).flatten();
     let input = count(counts.prompt_tokens).or_else(|| count(counts.input_tokens));
     let mut output = count(counts.completion_tokens).or_else(|| count(counts.output_tokens));
     let reasoning = count(reply.reasoning_tokens).or_else(|| count(counts.reasoning_tokens));
@@ -116,8 +115,9 @@ fn milliseconds(raw: Raw<'_>) -> Option<u64> {
     (millionths <= 366 * 86_400 * 1_000_000).then_some((millionths + 500) / 1_000)
 }
 
-fn details<'a>(one: Leaf<'a>, other: Leaf<'a>) -> Details<'a> {
-    one.or(other).and_then(Raw::parse).unwrap_or_default()
+/// The first that is there.
+fn details<'d, 'a>(members: [&'d Option<Loose<Details<'a>>>; 2]) -> Option<&'d Details<'a>> {
+    members.into_iter().flatten().next()?.0.as_ref()
 }
 
 fn cost(raw: Raw<'_>) -> Option<PicoUsd> {

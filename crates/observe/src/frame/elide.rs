@@ -31,6 +31,10 @@ pub(crate) struct Elide {
 impl Elide {
     /// Hands on what is kept of the next bytes, in as few pieces as can be.
     pub(crate) fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Outcome) -> Outcome {
+        if self.is_short(bytes) {
+            *self = Elide::default();
+            return sink(bytes);
+        }
         let (mut from, mut at) = (0, 0);
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -59,6 +63,15 @@ impl Elide {
             Some(left) if !left.is_empty() => sink(left),
             _ => Ok(()),
         }
+    }
+
+    /// Whether no string grows too long in these bytes, nor behind them: as nearly all of a stream's reads, they end with a
+    /// line. So it need not be looked where each string is.
+    fn is_short(&self, bytes: &[u8]) -> bool {
+        let held = if self.in_string { self.kept } else { 0 };
+        // A line feed behind a backslash ends no string.
+        let ends = matches!(bytes, [.., before, b'\n'] if *before != b'\\');
+        ends && !self.dropping && held.saturating_add(bytes.len()) <= KEEP
     }
 
     /// How many of the next `length` plain bytes of the string to keep.
