@@ -11,7 +11,7 @@ use limpid_core::{Discount, PicoUsd, PricePart, Usage};
 
 use super::Unpriced;
 use super::entry::UnitPrice;
-use super::units::Unit;
+use super::units::{Unit, Units};
 
 const MILLION: u128 = 1_000_000;
 
@@ -19,15 +19,18 @@ const MILLION: u128 = 1_000_000;
 pub(super) fn parts(prices: &[&UnitPrice], usage: &Usage, discount: Discount) -> Result<Vec<PricePart>, Unpriced> {
     let told = check_counts(prices, usage)?;
     let input_tokens = usage.input_tokens.unwrap_or(0);
-    let mut shares: Vec<(Unit, u64)> = Vec::with_capacity(prices.len());
+    // By the unit's number.
+    let mut shares = [0u64; Unit::COUNT];
+    let mut done = Units::NONE;
     let mut parts = Vec::with_capacity(prices.len());
     for price in prices {
-        let inner = shares.iter().filter(|(unit, _)| unit.is_part_of(price.unit));
-        let inner = inner.fold(0u128, |sum, (_, units)| sum + u128::from(*units));
+        let inner = done.and(price.unit.parts()).each();
+        let inner = inner.fold(0u128, |sum, part| sum + u128::from(shares[part as usize]));
         let units =
-            u128::from(count(price.unit, usage, &told)?).checked_sub(inner).ok_or(Unpriced::InconsistentUsage)?;
+            u128::from(count(price.unit, usage, told)?).checked_sub(inner).ok_or(Unpriced::InconsistentUsage)?;
         let units = u64::try_from(units).map_err(|_| Unpriced::InconsistentUsage)?;
-        shares.push((price.unit, units));
+        shares[price.unit as usize] = units;
+        done = done.with(price.unit);
         if units > 0 {
             let units = units.max(price.least);
             let per_million = discount.off(price.per_million(input_tokens));
@@ -51,20 +54,20 @@ fn cost(units: u64, per_million: PicoUsd) -> Result<PicoUsd, Unpriced> {
 ///
 /// Where an entry prices the length of audio and no tokens at all, that is the whole price: a transcription's tokens are
 /// told and not billed.
-fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpriced> {
+fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Units, Unpriced> {
     let is_told = |u: &Unit| *u != Unit::Request && u.count(usage).is_some_and(|n| n > 0);
-    let has = |unit: Unit| prices.iter().any(|p| p.unit == unit);
-    let told: Vec<Unit> = Unit::ALL.iter().copied().filter(is_told).collect();
+    let told: Units = Unit::ALL.iter().copied().filter(is_told).collect();
+    let with_price: Units = prices.iter().map(|price| price.unit).collect();
     if told.is_empty() {
         return Err(Unpriced::NoUsage);
     }
     if prices.is_empty() {
         return Err(Unpriced::NoPrice);
     }
-    if told.iter().any(|u| !u.is_token() && !has(*u)) {
+    if !told.without(Units::TOKENS).without(with_price).is_empty() {
         return Err(Unpriced::NoPrice);
     }
-    if has(Unit::AudioMs) && !prices.iter().any(|p| p.unit.is_token()) {
+    if with_price.has(Unit::AudioMs) && with_price.and(Units::TOKENS).is_empty() {
         return if usage.audio_ms.is_some() { Ok(told) } else { Err(Unpriced::PartialUsage) };
     }
     for total in [Unit::Input, Unit::Output] {
@@ -79,14 +82,14 @@ fn check_counts(prices: &[&UnitPrice], usage: &Usage) -> Result<Vec<Unit>, Unpri
 
 /// How many of a priced unit there are. One that the usage does not tell counts 0, unless what it does tell shows that
 /// there were some: then the usage cannot be split.
-fn count(unit: Unit, usage: &Usage, told: &[Unit]) -> Result<u64, Unpriced> {
+fn count(unit: Unit, usage: &Usage, told: Units) -> Result<u64, Unpriced> {
     if let Some(n) = unit.count(usage) {
         return Ok(n);
     }
-    if told.iter().any(|part| part.is_part_of(unit)) {
+    if !told.and(unit.parts()).is_empty() {
         return Err(Unpriced::InconsistentUsage);
     }
-    if told.iter().any(|a| told.iter().any(|b| unit.is_overlap_of(*a, *b))) {
+    if told.each().any(|a| unit.is_part_of(a) && told.each().any(|b| unit.is_overlap_of(a, b))) {
         return Err(Unpriced::AmbiguousUsage);
     }
     Ok(0)

@@ -151,10 +151,11 @@ impl Entry {
     /// The prices at a moment, the most specific units first. Of the standard sets the last that holds; the first,
     /// should none hold (a request from before the first dated price). A tier's set replaces those that it names.
     pub fn in_force(&self, at: SystemTime, tier: Option<&str>) -> Vec<&UnitPrice> {
-        let standard = || self.sets.iter().filter(|s| s.tier.is_none());
-        let base = standard().rfind(|s| s.when.holds(at)).or_else(|| standard().next());
-        let mut prices: Vec<&UnitPrice> = base.into_iter().flat_map(|s| &s.prices).collect();
+        let untiered = || self.sets.iter().filter(|s| s.tier.is_none());
+        let base = untiered().rfind(|s| s.when.holds(at)).or_else(|| untiered().next());
+        let mut prices: Vec<&UnitPrice> = base.map_or(&[][..], |s| &s.prices).iter().collect();
         let Some(tier) = tier else { return prices };
+        let standard = prices.len();
         // Where several sets of a tier name a unit, the first that holds counts: so it comes last.
         for set in self.sets.iter().filter(|s| s.tier == Some(tier) && s.when.holds(at)).rev() {
             for price in &set.prices {
@@ -164,7 +165,10 @@ impl Entry {
                 }
             }
         }
-        prices.sort_by_key(|p| std::cmp::Reverse(p.unit.specificity()));
+        // They stand in order but for what was added.
+        if prices.len() > standard {
+            prices.sort_by_key(|p| std::cmp::Reverse(p.unit.specificity()));
+        }
         prices
     }
 }

@@ -34,6 +34,9 @@ macro_rules! units {
                 match self { $(Unit::$variant => $name),+ }
             }
 
+            /// How many there are.
+            pub(crate) const COUNT: usize = Unit::ALL.len();
+
             const fn dimensions(self) -> Dimensions {
                 match self { $(Unit::$variant => $dimensions),+ }
             }
@@ -67,9 +70,20 @@ impl Unit {
         Unit::ALL.iter().copied().find(|u| u.name() == name)
     }
 
+    /// It alone, as a set.
+    pub(crate) const fn alone(self) -> Units {
+        Units(1 << self as u32)
+    }
+
+    /// Its proper parts.
+    pub(crate) const fn parts(self) -> Units {
+        PARTS[self as usize]
+    }
+
     /// Whether it is a kind of token. The others are neither whole nor part of any unit.
-    pub(crate) fn is_token(self) -> bool {
-        self.dimensions() != [0; 4]
+    pub(crate) const fn is_token(self) -> bool {
+        let [direction, ..] = self.dimensions();
+        direction != 0
     }
 
     /// How many dimensions it names.
@@ -78,10 +92,14 @@ impl Unit {
     }
 
     /// Whether `self` is a proper part of `whole`.
-    pub(crate) fn is_part_of(self, whole: Unit) -> bool {
-        self != whole
-            && whole.is_token()
-            && self.dimensions().iter().zip(whole.dimensions()).all(|(mine, theirs)| theirs == 0 || *mine == theirs)
+    pub(crate) const fn is_part_of(self, whole: Unit) -> bool {
+        let (mine, theirs) = (self.dimensions(), whole.dimensions());
+        let (mut agree, mut at) = (true, 0);
+        while at < theirs.len() {
+            agree &= theirs[at] == 0 || mine[at] == theirs[at];
+            at += 1;
+        }
+        self as u8 != whole as u8 && whole.is_token() && agree
     }
 
     /// Whether `self` is exactly what two units that overlap have in common: cached audio, of cached and of audio.
@@ -117,6 +135,79 @@ impl Unit {
             Unit::WebSearch => usage.web_searches,
             Unit::Request => Some(1),
         }
+    }
+}
+
+/// Each unit's proper parts, worked out by the compiler: a bill asks for them again and again.
+const PARTS: [Units; Unit::COUNT] = {
+    let mut parts = [Units::NONE; Unit::COUNT];
+    let mut whole = 0;
+    while whole < Unit::COUNT {
+        let mut part = 0;
+        while part < Unit::COUNT {
+            if Unit::ALL[part].is_part_of(Unit::ALL[whole]) {
+                parts[whole] = parts[whole].with(Unit::ALL[part]);
+            }
+            part += 1;
+        }
+        whole += 1;
+    }
+    parts
+};
+
+/// Some units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Units(u32);
+
+impl Units {
+    pub(crate) const NONE: Units = Units(0);
+
+    /// All that are kinds of tokens.
+    pub(crate) const TOKENS: Units = {
+        let (mut all, mut at) = (Units::NONE, 0);
+        while at < Unit::COUNT {
+            if Unit::ALL[at].is_token() {
+                all = all.with(Unit::ALL[at]);
+            }
+            at += 1;
+        }
+        all
+    };
+
+    pub(crate) const fn with(self, unit: Unit) -> Units {
+        Units(self.0 | unit.alone().0)
+    }
+
+    pub(crate) const fn and(self, other: Units) -> Units {
+        Units(self.0 & other.0)
+    }
+
+    pub(crate) const fn without(self, other: Units) -> Units {
+        Units(self.0 & !other.0)
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn has(self, unit: Unit) -> bool {
+        !self.and(unit.alone()).is_empty()
+    }
+
+    /// One by one, in the order of [`Unit::ALL`].
+    pub(crate) fn each(self) -> impl Iterator<Item = Unit> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let unit = Unit::ALL.get(left.trailing_zeros() as usize).copied();
+            left &= left.wrapping_sub(1);
+            unit
+        })
+    }
+}
+
+impl FromIterator<Unit> for Units {
+    fn from_iter<I: IntoIterator<Item = Unit>>(units: I) -> Units {
+        units.into_iter().fold(Units::NONE, Units::with)
     }
 }
 

@@ -149,8 +149,8 @@ impl<'a> Text<'a> {
     /// The words of a reply of so many bytes.
     pub(super) fn new(words: &'a str, bytes: usize) -> Text<'a> {
         let all = words.as_bytes();
-        let stops = all.windows(3).enumerate().filter(|(_, piece)| *piece == b" . ");
-        let mut ends = stops.map(|(at, stop)| at + stop.len());
+        // A full stop stands nowhere else, and always between spaces.
+        let mut ends = all.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at + 2);
         let first = ends.next().unwrap_or(all.len());
         let head = ends.nth(SENTENCES - 2).unwrap_or(all.len());
         let upto = |end| all.get(..end).unwrap_or_default();
@@ -189,18 +189,22 @@ impl Rules {
 
     /// Whether these words are a refusal.
     pub(super) fn is_refusal(&self, text: &Text<'_>) -> bool {
-        if !self.may_have_core(text) {
+        // Signs are looked for only where a core is met, for without one they do not count.
+        let hinted = self.hinted(text);
+        if !self.languages.iter().zip(hinted).any(|(language, cores)| language.may_decline(cores, text)) {
             return false;
         }
         let found = self.found(text.all);
         self.languages.iter().zip(found).any(|(language, found)| language.is_refusal(found, text))
     }
 
-    /// Whether a core is worth trying.
-    fn may_have_core(&self, text: &Text<'_>) -> bool {
+    /// Each language's cores that may be worth trying: no fewer than are.
+    fn hinted(&self, text: &Text<'_>) -> Vec<Bits> {
         let mut hinted: Vec<Bits> = self.languages.iter().map(|l| l.always & l.cores).collect();
         // The library's own search for all that overlaps takes three times as long.
-        let Ok(mut state) = self.hints.start_state(Anchored::No) else { return true };
+        let Ok(mut state) = self.hints.start_state(Anchored::No) else {
+            return self.languages.iter().map(|l| l.cores).collect();
+        };
         for byte in text.all {
             state = self.hints.next_state(Anchored::No, state, *byte);
             if !self.hints.is_special(state) || !self.hints.is_match(state) {
@@ -215,10 +219,7 @@ impl Rules {
                 }
             }
         }
-        let is_worth = |language: &Compiled, cores: Bits| {
-            cores & !language.by_writer != 0 || cores != 0 && language.writer.is_match(text.head)
-        };
-        self.languages.iter().zip(hinted).any(|(language, cores)| is_worth(language, cores))
+        hinted
     }
 
     /// What the rules of each language make of these words.
@@ -319,6 +320,14 @@ impl Compiled {
         declines && least >= ENOUGH
     }
 
+    /// Whether one of these cores may be met. One that has no more to it than its pieces may be, for of those only the
+    /// beginning was seen.
+    fn may_decline(&self, cores: Bits, text: &Text<'_>) -> bool {
+        let writers = if cores & self.by_writer == 0 { Vec::new() } else { self.writers(text) };
+        let tried = if writers.is_empty() { cores & !self.by_writer } else { cores };
+        self.tried(tried).any(|core| core.meets(text, &writers))
+    }
+
     /// Where the writer has named itself.
     fn writers(&self, text: &Text<'_>) -> Vec<usize> {
         self.writer.find_iter(text.head).take(WRITERS).map(|named| named.end()).collect()
@@ -334,8 +343,12 @@ impl Compiled {
     }
 
     /// The rules worth trying, the cores first.
-    fn tried(&self, found: Bits) -> impl Iterator<Item = &Ready> {
-        self.rules.iter().enumerate().filter(move |(number, _)| found >> number & 1 == 1).map(|(_, ready)| ready)
+    fn tried(&self, mut found: Bits) -> impl Iterator<Item = &Ready> {
+        std::iter::from_fn(move || {
+            let number = usize::try_from(found.trailing_zeros()).unwrap_or(usize::MAX);
+            found &= found.wrapping_sub(1);
+            self.rules.get(number)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use limpid_core::{FinishReason, Observation, Opening, RefusalKind, RefusalSignal
 use proptest::prelude::*;
 
 use super::english::ENGLISH;
-use super::language::{Plain, Rules};
+use super::language::{Plain, Rules, Text};
 use super::others::{FRENCH, GERMAN, SPANISH};
 use super::*;
 use crate::testing::{evidence, unsettled};
@@ -187,6 +187,18 @@ proptest! {
         let words = words::of(&words.join(" "));
         let (rules, plain) = &*COMPILED;
         prop_assert_eq!(plain.faults(rules, &words), Vec::<&str>::new(), "{}", words);
+    }
+}
+
+proptest! {
+    /// Nor do the hints keep out a text whose rules, tried by themselves, add up.
+    #[test]
+    fn hints_change_no_verdict(words in prop::collection::vec(prop::sample::select(VOCABULARY), 1..24), bytes in 1..600usize) {
+        let words = words::of(&words.join(" "));
+        prop_assert!(words.match_indices('.').all(|(at, _)| words.get(at - 1..at + 2) == Some(" . ")), "{}", words);
+        let text = Text::new(&words, bytes);
+        let (rules, _) = &*COMPILED;
+        prop_assert_eq!(rules.is_refusal(&text), rules.read(&text).any(|read| read.suspected), "{}", words);
     }
 }
 
