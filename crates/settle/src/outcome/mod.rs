@@ -235,7 +235,8 @@ fn first_finish(seen: &Observation) -> Option<Cow<'static, str>> {
         "abort",
     ];
     let reason = &*seen.finish_reasons.iter().min_by_key(|f| f.index)?.reason;
-    if let Some(common) = COMMON.iter().find(|c| c.eq_ignore_ascii_case(reason)) {
+    let same = COMMON.iter().find(|c| **c == reason);
+    if let Some(common) = same.or_else(|| COMMON.iter().find(|c| c.eq_ignore_ascii_case(reason))) {
         return Some(Cow::Borrowed(common));
     }
     let plausible = !reason.is_empty()

@@ -92,9 +92,13 @@ struct NameHasher(u64);
 
 impl Hasher for NameHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for eight in bytes.chunks(8) {
-            let word = eight.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut add = |word: u64| self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (eights, rest) = bytes.as_chunks::<8>();
+        for eight in eights {
+            add(u64::from_le_bytes(*eight));
+        }
+        if !rest.is_empty() {
+            add(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
         }
     }
 
@@ -315,7 +319,8 @@ fn is_self_hosted(provider: &str) -> bool {
 
 /// In lower case, copied only where that changes something.
 fn lower(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+    // All bytes are looked at, which takes less than to stop at the first.
+    if name.is_ascii() && name.bytes().fold(true, |lower, b| lower & !b.is_ascii_uppercase()) {
         Cow::Borrowed(name)
     } else {
         Cow::Owned(name.to_lowercase())
