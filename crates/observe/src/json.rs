@@ -21,7 +21,7 @@ mod scan;
 mod tests;
 
 pub(crate) use members::{is_called, members};
-pub(crate) use scan::{Scanner, Unusual, string_end};
+pub(crate) use scan::{Scanner, Unusual, is_plain, special, string_end};
 
 /// What can be read in both ways, with the same result.
 pub(crate) trait Json<'a>: Deserialize<'a> + Default + fmt::Debug {

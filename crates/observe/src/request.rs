@@ -5,16 +5,17 @@
 //! backends read: of a member that stands twice the last one counts. It is no validator; what is no JSON object (a
 //! compressed or multipart body) ends the scan at its first byte, and nothing is known.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use limpid_core::{OutputType, OwnLabel, RequestFacts};
-use memchr::memchr2;
 
+use crate::json::is_plain;
 use crate::seen::cut;
 use names::Name;
+use text::{quote_or_escape, unescape};
 
 mod names;
+mod text;
 
 /// A member's name or text is kept up to here, in bytes.
 const KEEP_BYTES: usize = 2048;
@@ -40,9 +41,12 @@ pub struct RequestObserver {
     depth: u32,
     /// A name is expected at this depth, not a value.
     name_next: bool,
+    /// Members that matter may stand directly in here. Worked out where a bracket opens or closes.
+    known: bool,
     /// The member's name at the top and in the objects below it.
     names: [Name; DEEPEST],
-    /// The name or value that is being read, if it is worth keeping.
+    /// The part of a name or value that earlier bytes held, if it is worth keeping. What lies whole in the bytes at hand
+    /// is read there.
     kept: Vec<u8>,
     keep: bool,
     facts: RequestFacts,
@@ -77,6 +81,7 @@ impl RequestObserver {
             state: if limit == 0 { State::Over } else { State::Start(0) },
             depth: 0,
             name_next: false,
+            known: false,
             names: [Name::Other; DEEPEST],
             kept: Vec::new(),
             keep: false,
@@ -93,7 +98,24 @@ impl RequestObserver {
         self.left -= seen.len();
         let mut rest = seen;
         while let [byte, behind @ ..] = rest {
-            rest = if self.state == State::String { self.in_string(rest) } else { self.step(*byte, rest, behind) };
+            rest = match self.state {
+                State::String => self.in_string(rest),
+                State::Scalar => self.in_scalar(rest),
+                State::Structure => {
+                    self.structure(*byte);
+                    if self.state == State::Scalar { rest } else { behind }
+                }
+                State::Escape => {
+                    self.keep_bytes(&[*byte]);
+                    self.state = State::String;
+                    behind
+                }
+                State::Start(mark) => {
+                    self.start(mark, *byte);
+                    behind
+                }
+                State::Over => return,
+            };
             if self.state == State::Over {
                 return;
             }
@@ -113,26 +135,6 @@ impl RequestObserver {
         self.facts.model.is_some() || self.state == State::Over
     }
 
-    /// One byte outside a string. Answers with what to read next: the same byte again where it ends a scalar.
-    fn step<'b>(&mut self, byte: u8, all: &'b [u8], behind: &'b [u8]) -> &'b [u8] {
-        match self.state {
-            State::Start(mark) => self.start(mark, byte),
-            State::Structure => self.structure(byte),
-            State::Escape => {
-                self.keep_bytes(&[byte]);
-                self.state = State::String;
-            }
-            State::Scalar if matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') => {
-                self.value(false);
-                self.state = State::Structure;
-                return all;
-            }
-            State::Scalar => self.keep_bytes(&[byte]),
-            State::String | State::Over => {}
-        }
-        behind
-    }
-
     fn start(&mut self, mark: u8, byte: u8) {
         self.state = match (mark, byte) {
             (0, 0xEF) => State::Start(1),
@@ -140,6 +142,7 @@ impl RequestObserver {
             (2, 0xBF) | (0 | 3, b' ' | b'\t' | b'\r' | b'\n') => State::Start(3),
             (0 | 3, b'{') => {
                 self.depth = 1;
+                self.known = self.inside_known();
                 self.name_next = true;
                 State::Structure
             }
@@ -151,23 +154,23 @@ impl RequestObserver {
         match byte {
             b'"' => {
                 self.state = State::String;
-                self.keep = self.name_next && self.inside_known() || self.wanted();
+                self.keep = if self.name_next { self.known } else { self.name().has_value() };
             }
             b'{' | b'[' => self.opens(byte == b'{'),
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
+                self.known = self.inside_known();
                 self.name_next = false;
                 if self.depth == 0 {
                     self.state = State::Over;
                 }
             }
-            b',' => self.name_next = self.inside_known(),
+            b',' => self.name_next = self.known,
             b':' => self.name_next = false,
             b' ' | b'\t' | b'\r' | b'\n' => {}
-            scalar => {
+            _ => {
                 self.state = State::Scalar;
-                self.keep = self.wanted();
-                self.keep_bytes(&[scalar]);
+                self.keep = !self.name_next && self.name().has_value();
             }
         }
     }
@@ -185,36 +188,82 @@ impl RequestObserver {
         }
         self.depth = self.depth.saturating_add(1);
         self.set_name(Name::Other);
-        self.name_next = object && self.inside_known();
+        self.known = self.inside_known();
+        self.name_next = object && self.known;
     }
 
     fn in_string<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let end = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-        let (text, rest) = bytes.split_at(end);
-        self.keep_bytes(text);
-        let Some((byte, behind)) = rest.split_first() else { return rest };
-        if *byte == b'\\' {
-            self.keep_bytes(b"\\");
-            self.state = State::Escape;
-            return behind;
+        let (text, rest) = bytes.split_at(quote_or_escape(bytes));
+        match rest.split_first() {
+            Some((b'"', behind)) => {
+                self.state = State::Structure;
+                self.ends(text, true);
+                behind
+            }
+            Some((_, behind)) => {
+                self.keep_bytes(text);
+                self.keep_bytes(b"\\");
+                self.state = State::Escape;
+                behind
+            }
+            None => {
+                self.keep_bytes(text);
+                rest
+            }
         }
-        self.state = State::Structure;
-        if self.name_next {
-            let above = self.path().split_last().map_or(&[][..], |(_, above)| above);
-            let name = if self.keep { self.name_of(above, &unescape(&self.kept)) } else { Name::Other };
-            self.set_name(name);
-            self.drop_kept();
-        } else {
-            self.value(true);
-        }
-        behind
     }
 
-    fn name_of(&self, above: &[Name], text: &str) -> Name {
+    fn in_scalar<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+        let Some(end) = bytes.iter().position(ends) else {
+            self.keep_bytes(bytes);
+            return &[];
+        };
+        let (text, rest) = bytes.split_at(end);
+        self.state = State::Structure;
+        self.ends(text, false);
+        rest
+    }
+
+    /// A name or value is complete whose last bytes these are.
+    fn ends(&mut self, text: &[u8], string: bool) {
+        let naming = self.name_next && string;
+        if naming {
+            self.set_name(Name::Other);
+        }
+        if !self.keep {
+            return;
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        let whole = if kept.is_empty() {
+            text.get(..KEEP_BYTES).unwrap_or(text)
+        } else {
+            let room = KEEP_BYTES.saturating_sub(kept.len()).min(text.len());
+            kept.extend_from_slice(text.get(..room).unwrap_or_default());
+            &kept
+        };
+        if naming {
+            let above = self.path().split_last().map_or(&[][..], |(_, above)| above);
+            // Nearly every name stands as it is meant.
+            let name = if whole.is_ascii() && is_plain(whole) {
+                self.name_of(above, whole)
+            } else {
+                self.name_of(above, unescape(whole).as_bytes())
+            };
+            self.set_name(name);
+        } else {
+            self.value(whole, string);
+        }
+        kept.clear();
+        self.kept = kept;
+        self.keep = false;
+    }
+
+    fn name_of(&self, above: &[Name], text: &[u8]) -> Name {
         match above {
-            [] if text == "metadata" && !self.metadata.is_empty() => Name::Metadata,
+            [] if text == b"metadata" && !self.metadata.is_empty() => Name::Metadata,
             [Name::Metadata] => {
-                let at = self.metadata.iter().position(|(member, _)| **member == *text);
+                let at = self.metadata.iter().position(|(member, _)| member.as_bytes() == text);
                 at.and_then(|at| u8::try_from(at).ok()).map_or(Name::Other, Name::MetadataMember)
             }
             _ => Name::of(above, text),
@@ -232,15 +281,10 @@ impl RequestObserver {
         self.path().split_last().is_some_and(|(_, above)| names::holds_members(above))
     }
 
-    /// The value that begins here is one of those that matter.
-    fn wanted(&self) -> bool {
-        !self.name_next && self.name().has_value()
-    }
-
     fn name(&self) -> Name {
         match self.path() {
             [Name::EncodingFormats, _] => Name::EncodingFormats,
-            [above @ .., name] if names::holds_members(above) => *name,
+            [.., name] if self.known => *name,
             _ => Name::Other,
         }
     }
@@ -259,30 +303,21 @@ impl RequestObserver {
         }
     }
 
-    fn drop_kept(&mut self) {
-        self.kept.clear();
-        self.keep = false;
-    }
-
-    /// A value is complete.
-    fn value(&mut self, string: bool) {
-        if self.keep {
-            let name = self.name();
-            if let Name::MetadataMember(at) = name {
-                self.label(usize::from(at), string);
-            } else if string {
-                let text = unescape(&self.kept).into_owned();
-                self.facts_from_text(name, &text);
-            } else if let Ok(text) = std::str::from_utf8(&self.kept) {
-                facts_from_scalar(&mut self.facts, name, text);
-            }
+    /// A value that matters is complete.
+    fn value(&mut self, inner: &[u8], string: bool) {
+        let name = self.name();
+        if let Name::MetadataMember(at) = name {
+            self.label(usize::from(at), inner, string);
+        } else if string {
+            self.facts_from_text(name, &unescape(inner));
+        } else if let Ok(text) = std::str::from_utf8(inner) {
+            facts_from_scalar(&mut self.facts, name, text);
         }
-        self.drop_kept();
     }
 
     /// A member of `metadata` is complete. What is no value of its own (`null`) takes back what stood there before.
-    fn label(&mut self, at: usize, string: bool) {
-        let text = if string { unescape(&self.kept) } else { String::from_utf8_lossy(&self.kept) };
+    fn label(&mut self, at: usize, inner: &[u8], string: bool) {
+        let text = if string { unescape(inner) } else { String::from_utf8_lossy(inner) };
         let Some((_, name)) = self.metadata.get(at) else { return };
         self.facts.metadata.retain(|label| label.name != *name);
         if string || text != "null" {
@@ -347,23 +382,6 @@ fn facts_from_scalar(facts: &mut RequestFacts, name: Name, text: &str) {
         Name::Dimensions => facts.dimensions = text.parse().ok(),
         _ => {}
     }
-}
-
-/// The text of a string whose inner bytes these are. One that was cut off loses what it was cut in.
-fn unescape(inner: &[u8]) -> Cow<'_, str> {
-    if !inner.iter().any(|byte| matches!(byte, b'\\' | 0..0x20))
-        && let Ok(text) = std::str::from_utf8(inner)
-    {
-        return Cow::Borrowed(text);
-    }
-    for less in 0..=12.min(inner.len()) {
-        let part = inner.get(..inner.len() - less).unwrap_or_default();
-        let quoted = [b"\"", part, b"\""].concat();
-        if let Ok(text) = serde_json::from_slice(&quoted) {
-            return Cow::Owned(text);
-        }
-    }
-    Cow::Borrowed("")
 }
 
 #[cfg(test)]

@@ -240,12 +240,17 @@ fn escaped_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Whether there is no quote, backslash or control character in it.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    special(bytes, 0) == bytes.len()
+}
+
 /// Where from `at` on the next quote, backslash or control character stands; behind the end if there is none.
 ///
 /// Eight bytes at a time: in `word - least` the highest bit of a byte becomes set that was less than `least`. A borrow
 /// may set it in bytes above such a one too, never below, and only the lowest counts. With 2 flipped a quote is the
 /// neighbour of the control characters, which stay what they are, so that one comparison finds both.
-fn special(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = 0x8080_8080_8080_8080;
     const BACKSLASH: u64 = 0x5C;

@@ -64,57 +64,57 @@ impl Name {
     }
 
     /// What a member called `text` is below this path.
-    pub(super) fn of(above: &[Name], text: &str) -> Name {
+    pub(super) fn of(above: &[Name], text: &[u8]) -> Name {
         match (above, text) {
             ([], _) => Name::of_the_top(text),
-            ([Name::StreamOptions], "include_usage") => Name::IncludeUsage,
-            ([Name::Reasoning], "effort") => Name::ReasoningEffort,
-            ([Name::TextOptions], "format") => Name::Format,
-            ([Name::ResponseFormat] | [Name::TextOptions, Name::Format], "type") => Name::FormatType,
+            ([Name::StreamOptions], b"include_usage") => Name::IncludeUsage,
+            ([Name::Reasoning], b"effort") => Name::ReasoningEffort,
+            ([Name::TextOptions], b"format") => Name::Format,
+            ([Name::ResponseFormat] | [Name::TextOptions, Name::Format], b"type") => Name::FormatType,
             ([Name::Parameters], _) => Name::of_parameters(text),
             _ => Name::Other,
         }
     }
 
-    fn of_the_top(text: &str) -> Name {
+    fn of_the_top(text: &[u8]) -> Name {
         match text {
-            "model" => Name::Model,
-            "stream" => Name::Stream,
-            "stream_options" => Name::StreamOptions,
-            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => Name::MaxTokens,
-            "n" => Name::N,
-            "temperature" => Name::Temperature,
-            "top_p" => Name::TopP,
-            "top_k" => Name::TopK,
-            "frequency_penalty" => Name::FrequencyPenalty,
-            "presence_penalty" => Name::PresencePenalty,
-            "seed" => Name::Seed,
-            "service_tier" => Name::ServiceTier,
-            "reasoning_effort" => Name::ReasoningEffort,
-            "reasoning" => Name::Reasoning,
-            "conversation" => Name::Conversation,
-            "previous_response_id" => Name::PreviousResponse,
-            "response_format" => Name::ResponseFormat,
-            "text" => Name::TextOptions,
-            "format" => Name::Format,
-            "encoding_format" | "embedding_types" => Name::EncodingFormats,
-            "dimensions" | "output_dimension" => Name::Dimensions,
-            "options" | "parameters" | "generationConfig" | "generation_config" => Name::Parameters,
+            b"model" => Name::Model,
+            b"stream" => Name::Stream,
+            b"stream_options" => Name::StreamOptions,
+            b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => Name::MaxTokens,
+            b"n" => Name::N,
+            b"temperature" => Name::Temperature,
+            b"top_p" => Name::TopP,
+            b"top_k" => Name::TopK,
+            b"frequency_penalty" => Name::FrequencyPenalty,
+            b"presence_penalty" => Name::PresencePenalty,
+            b"seed" => Name::Seed,
+            b"service_tier" => Name::ServiceTier,
+            b"reasoning_effort" => Name::ReasoningEffort,
+            b"reasoning" => Name::Reasoning,
+            b"conversation" => Name::Conversation,
+            b"previous_response_id" => Name::PreviousResponse,
+            b"response_format" => Name::ResponseFormat,
+            b"text" => Name::TextOptions,
+            b"format" => Name::Format,
+            b"encoding_format" | b"embedding_types" => Name::EncodingFormats,
+            b"dimensions" | b"output_dimension" => Name::Dimensions,
+            b"options" | b"parameters" | b"generationConfig" | b"generation_config" => Name::Parameters,
             _ => Name::Other,
         }
     }
 
-    fn of_parameters(text: &str) -> Name {
+    fn of_parameters(text: &[u8]) -> Name {
         match text {
-            "temperature" => Name::Temperature,
-            "top_p" | "topP" => Name::TopP,
-            "top_k" | "topK" => Name::TopK,
-            "frequency_penalty" | "frequencyPenalty" => Name::FrequencyPenalty,
-            "presence_penalty" | "presencePenalty" => Name::PresencePenalty,
-            "seed" => Name::Seed,
-            "num_predict" | "max_new_tokens" | "maxOutputTokens" | "max_output_tokens" => Name::MaxTokens,
-            "candidateCount" | "candidate_count" => Name::N,
-            "responseMimeType" | "response_mime_type" => Name::FormatType,
+            b"temperature" => Name::Temperature,
+            b"top_p" | b"topP" => Name::TopP,
+            b"top_k" | b"topK" => Name::TopK,
+            b"frequency_penalty" | b"frequencyPenalty" => Name::FrequencyPenalty,
+            b"presence_penalty" | b"presencePenalty" => Name::PresencePenalty,
+            b"seed" => Name::Seed,
+            b"num_predict" | b"max_new_tokens" | b"maxOutputTokens" | b"max_output_tokens" => Name::MaxTokens,
+            b"candidateCount" | b"candidate_count" => Name::N,
+            b"responseMimeType" | b"response_mime_type" => Name::FormatType,
             _ => Name::Other,
         }
     }
