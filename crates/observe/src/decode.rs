@@ -54,7 +54,8 @@ impl Decoder {
     /// The decoder for a `Content-Encoding`: `None` where there is nothing to undo, a fault for a coding that limpid
     /// does not know and for several at once.
     pub(crate) fn new(encoding: Option<&str>, limits: Limits) -> Result<Option<Decoder>, ObserverFault> {
-        let mut names = encoding.unwrap_or_default().split(',').map(str::trim);
+        let Some(encoding) = encoding else { return Ok(None) };
+        let mut names = encoding.split(',').map(str::trim);
         let mut names = names.by_ref().filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity"));
         let Some(name) = names.next() else { return Ok(None) };
         if names.next().is_some() {

@@ -84,9 +84,22 @@ impl<'a> Raw<'a> {
         self.0
     }
 
+    /// Its first byte, which tells what it is.
+    pub(crate) fn first(self) -> Option<u8> {
+        self.text().as_bytes().first().copied()
+    }
+
+    /// What stands between the quotes, escapes and all; `None` for anything but a string.
+    pub(crate) fn inside(self) -> Option<&'a str> {
+        match self.text().as_bytes() {
+            [b'"', inner @ .., b'"'] => self.text().get(1..=inner.len()),
+            _ => None,
+        }
+    }
+
     /// The string it holds, unescaped; `None` for anything but a string.
     pub(crate) fn string(self) -> Option<Cow<'a, str>> {
-        let inner = self.text().strip_prefix('"')?.strip_suffix('"')?;
+        let inner = self.inside()?;
         if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inner));
         }
@@ -95,7 +108,7 @@ impl<'a> Raw<'a> {
 
     /// A string or a number, as text.
     pub(crate) fn scalar(self) -> Option<Cow<'a, str>> {
-        match self.text().as_bytes().first() {
+        match self.first() {
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(self.text())),
             _ => None,
@@ -104,7 +117,7 @@ impl<'a> Raw<'a> {
 
     /// A string with something in it.
     pub(crate) fn is_text(self) -> bool {
-        self.text().starts_with('"') && self.text().len() > 2
+        self.first() == Some(b'"') && self.text().len() > 2
     }
 
     /// `""`.

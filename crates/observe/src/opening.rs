@@ -9,7 +9,7 @@ use crate::json::Raw;
 
 /// Adds what `raw` says, if it is a string and there is room.
 pub(crate) fn add(opening: &mut Opening, raw: Raw<'_>) {
-    let Some(mut rest) = raw.text().strip_prefix('"').and_then(|t| t.strip_suffix('"')) else { return };
+    let Some(mut rest) = raw.inside() else { return };
     while !opening.is_full() {
         let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) else {
             opening.push_str(rest);

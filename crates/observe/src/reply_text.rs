@@ -8,7 +8,7 @@
 
 use limpid_core::{KeptText, Spoken, TextGone};
 
-use crate::json::{Leaf, Raw};
+use crate::json::Leaf;
 
 /// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub(crate) struct ReplyText {
 impl ReplyText {
     /// Adds a string, or an object where some servers have one, of the choice with this index.
     pub(crate) fn add(&mut self, choice: u32, piece: Piece, leaf: Leaf<'_>) {
-        let Some(raw) = leaf.map(Raw::text).filter(|text| text.starts_with(['"', '{'])) else { return };
-        let inside = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw);
+        let Some(raw) = leaf.filter(|raw| matches!(raw.first(), Some(b'"' | b'{'))) else { return };
+        let inside = raw.inside().unwrap_or(raw.text());
         if inside.is_empty() {
             return;
         }

@@ -314,7 +314,7 @@ fn on_event(event: Event<'_>, sse: bool, dialect: &mut Dialect, seen: &mut Seen)
         return Ok(());
     }
     // As the openai package does: whatever begins with it ends the stream.
-    if sse && data.starts_with(b"[DONE]") {
+    if sse && matches!(data, [b'[', b'D', b'O', b'N', b'E', b']', ..]) {
         seen.event();
         dialect.done(seen);
         return Ok(());

@@ -65,7 +65,7 @@ members! {
 impl Call<'_> {
     fn says_something(&self) -> bool {
         // Arguments are text; some servers send the object itself.
-        let said = |leaf: Leaf<'_>| leaf.is_some_and(|v| v.is_text() || v.text().starts_with('{'));
+        let said = |leaf: Leaf<'_>| leaf.is_some_and(|v| v.is_text() || v.first() == Some(b'{'));
         said(self.name) || said(self.arguments) || said(self.input)
     }
 }
@@ -83,7 +83,7 @@ impl Message<'_> {
         output.add(self.audio.as_ref().is_some_and(|a| text(a.data) || text(a.transcript)), Output::OTHER);
         match self.content {
             Some(content) if content.is_empty_text() => output.add(empty_counts, Output::OTHER),
-            Some(content) if content.text().starts_with('[') => add_parts(content, &mut output),
+            Some(content) if content.first() == Some(b'[') => add_parts(content, &mut output),
             _ => {}
         }
         output
@@ -117,7 +117,7 @@ impl Message<'_> {
     /// Its visible text goes to the opening; for the first choice's message.
     pub(super) fn opens(&self, seen: &mut Seen) {
         match self.content {
-            Some(parts) if parts.text().starts_with('[') && !seen.observation.opening.is_full() => {
+            Some(parts) if parts.first() == Some(b'[') && !seen.observation.opening.is_full() => {
                 for part in parts.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
                     if !part.is_thinking() {
                         seen.says(part.text);
@@ -139,7 +139,7 @@ impl Message<'_> {
         let reasoning = self.reasoning.filter(|r| r.is_text()).or(self.reasoning_content);
         seen.keep(choice, Piece::Reasoning, reasoning);
         match self.content {
-            Some(parts) if parts.text().starts_with('[') => {
+            Some(parts) if parts.first() == Some(b'[') => {
                 for part in parts.parse::<Few<Part<'_>>>().unwrap_or_default().iter() {
                     if part.is_thinking() {
                         // A list of parts again; what else is in it is little.

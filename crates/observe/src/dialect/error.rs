@@ -72,7 +72,7 @@ pub(crate) fn error_body(text: &str, seen: &mut Seen) -> Result<(), ObserverFaul
         // Gemini wraps its error in an array.
         if let Some(list) = json::parse::<Few<Raw<'_>>>(text)?
             && let Some(first) = list.iter().next()
-            && first.text().starts_with('{')
+            && first.first() == Some(b'{')
         {
             return error_body(first.text(), seen);
         }

@@ -115,7 +115,7 @@ pub(super) fn body(text: &str, seen: &mut Seen) -> Result<(), ObserverFault> {
         let list = json::parse::<Few<Raw<'_>>>(text)?.unwrap_or_default();
         // Several prompts in one request have a total that no member tells.
         return match list.iter().next() {
-            Some(one) if list.iter().count() == 1 && one.text().starts_with('{') => body(one.text(), seen),
+            Some(one) if list.iter().count() == 1 && one.first() == Some(b'{') => body(one.text(), seen),
             _ => Ok(()),
         };
     }
