@@ -28,14 +28,6 @@ impl ModelPattern {
             None => ModelPattern::Exact(text.to_owned()),
         }
     }
-
-    /// How specific the match of `model` is; `None` if it does not match.
-    fn weight(&self, model: &str) -> Option<usize> {
-        match self {
-            ModelPattern::Exact(name) => (name == model).then_some(usize::MAX),
-            ModelPattern::Prefix(prefix) => model.starts_with(prefix.as_str()).then_some(prefix.len() + 1),
-        }
-    }
 }
 
 /// What a route is chosen by.
@@ -50,65 +42,196 @@ pub struct Subject<'a> {
 }
 
 /// All upstreams' matches; an upstream is named by its index.
+///
+/// A choice takes a few binary searches, however many upstreams there are: one for each beginning of the path that ends
+/// at a segment's end and is no longer than the longest prefix, and then one for the model's name.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
-    matches: Vec<Match>,
+    /// Upstreams that ask for a host, by its name in small letters.
+    hosts: Sorted<Paths>,
+    /// Upstreams that do not.
+    any_host: Paths,
+    /// Each upstream's path prefix, by its index.
+    prefixes: Vec<Option<String>>,
 }
+
+/// Upstreams by their path prefix, without slashes at its end; "" where there is none.
+#[derive(Debug, Clone, Default)]
+struct Paths {
+    groups: Sorted<Vec<Group>>,
+    longest: usize,
+}
+
+/// Upstreams that differ in their models alone.
+#[derive(Debug, Clone, Default)]
+struct Group {
+    /// The length of the prefix as it is written, and 1; 0 without one.
+    weight: usize,
+    /// The first that takes all models.
+    any_model: Option<usize>,
+    exact: Sorted<usize>,
+    beginnings: Sorted<usize>,
+    /// The different lengths of the beginnings, the longest first.
+    lengths: Vec<usize>,
+}
+
+/// How specific a match is: by host, path and model. Compared in this order.
+type Weight = (bool, usize, usize);
 
 impl RouteTable {
     /// A table of the upstreams' matches, in their order.
     pub fn new(matches: Vec<Match>) -> RouteTable {
-        RouteTable { matches }
+        let mut table = RouteTable::default();
+        for (index, m) in matches.into_iter().enumerate() {
+            let paths = match &m.host {
+                Some(host) => table.hosts.entry(&host.to_ascii_lowercase()),
+                None => &mut table.any_host,
+            };
+            paths.group(m.path_prefix.as_deref()).add(&m.models, index);
+            table.prefixes.push(m.path_prefix);
+        }
+        table
     }
 
     /// The upstream for a request: a matching host beats a path, a longer path prefix a shorter one, a model's exact
-    /// name its prefix, and any of them no demand at all. `None` if nothing matches.
+    /// name its prefix, and any of them no demand at all; of equal ones the first. `None` if nothing matches.
     pub fn choose(&self, subject: Subject<'_>) -> Option<usize> {
-        self.matches
-            .iter()
-            .enumerate()
-            .filter_map(|(index, m)| {
-                let (host, path) = m.head_weight(subject)?;
-                Some(((host, path, m.model_weight(subject.model)?), index))
-            })
-            .max_by(|(a, i), (b, j)| a.cmp(b).then(j.cmp(i)))
-            .map(|(_, index)| index)
+        let mut best: Option<(Weight, usize)> = None;
+        for (by_host, group) in self.matching(subject) {
+            let Some((model, index)) = group.choose(subject.model) else { continue };
+            let weight = (by_host, group.weight, model);
+            if best.is_none_or(|(heaviest, first)| weight > heaviest || (weight == heaviest && index < first)) {
+                best = Some((weight, index));
+            }
+        }
+        best.map(|(_, index)| index)
     }
 
     /// Whether the choice for this host and path may depend on the model, so that the body must be looked at first.
     pub fn needs_model(&self, subject: Subject<'_>) -> bool {
-        self.matches.iter().any(|m| !m.models.is_empty() && m.head_weight(subject).is_some())
+        self.matching(subject).any(|(_, group)| group.asks_for_model())
     }
 
     /// The path prefix that the upstream at `index` matched by.
     pub fn path_prefix(&self, index: usize) -> Option<&str> {
-        self.matches.get(index)?.path_prefix.as_deref()
+        self.prefixes.get(index)?.as_deref()
+    }
+
+    /// The groups that host and path allow, and whether they ask for the host.
+    fn matching<'a>(&'a self, subject: Subject<'a>) -> impl Iterator<Item = (bool, &'a Group)> {
+        let named = subject.host.filter(|_| !self.hosts.is_empty()).and_then(|host| {
+            let host = without_port(host);
+            // The keys are in small letters already; a host that is too is not written anew.
+            if host.bytes().any(|b| b.is_ascii_uppercase()) {
+                self.hosts.get(&host.to_ascii_lowercase())
+            } else {
+                self.hosts.get(host)
+            }
+        });
+        let by_host = named.into_iter().flat_map(move |paths| paths.matching(subject.path)).map(|group| (true, group));
+        by_host.chain(self.any_host.matching(subject.path).map(|group| (false, group)))
     }
 }
 
-impl Match {
-    fn head_weight(&self, subject: Subject<'_>) -> Option<(bool, usize)> {
-        let host = match (&self.host, subject.host) {
-            (None, _) => false,
-            (Some(want), Some(got)) if want.eq_ignore_ascii_case(without_port(got)) => true,
-            _ => return None,
-        };
-        let path = match &self.path_prefix {
-            None => 0,
-            Some(prefix) => {
-                let rest = subject.path.strip_prefix(prefix.trim_end_matches('/'))?;
-                (rest.is_empty() || rest.starts_with('/')).then_some(prefix.len() + 1)?
-            }
-        };
-        Some((host, path))
+impl Paths {
+    /// The place of upstreams with this prefix.
+    fn group(&mut self, prefix: Option<&str>) -> &mut Group {
+        let weight = prefix.map_or(0, |prefix| prefix.len() + 1);
+        let trimmed = prefix.unwrap_or_default().trim_end_matches('/');
+        self.longest = self.longest.max(trimmed.len());
+        let groups = self.groups.entry(trimmed);
+        let at = groups.iter().position(|group| group.weight == weight).unwrap_or_else(|| {
+            groups.push(Group { weight, ..Group::default() });
+            groups.len() - 1
+        });
+        &mut groups[at]
     }
 
-    fn model_weight(&self, model: Option<&str>) -> Option<usize> {
-        if self.models.is_empty() {
-            return Some(0);
+    fn matching<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Group> {
+        let end = path.len().min(self.longest);
+        let boundary = move |&at: &usize| at == path.len() || path.as_bytes()[at] == b'/';
+        // A path that begins with no slash has no boundary at 0, but who asks for no prefix serves it too.
+        let bare = (!path.starts_with('/') && !path.is_empty()).then(|| self.groups.get("")).flatten();
+        let unasked = bare.into_iter().flatten().filter(|group| group.weight == 0);
+        let at_boundaries = (0..=end).filter(boundary).filter_map(move |at| self.groups.get(path.get(..at)?));
+        at_boundaries.flatten().chain(unasked)
+    }
+}
+
+impl Group {
+    fn add(&mut self, models: &[ModelPattern], index: usize) {
+        if models.is_empty() {
+            self.any_model.get_or_insert(index);
         }
-        let model = model?;
-        self.models.iter().filter_map(|p| p.weight(model)).max()
+        for model in models {
+            match model {
+                ModelPattern::Exact(name) => self.exact.insert_first(name, index),
+                ModelPattern::Prefix(beginning) => {
+                    self.beginnings.insert_first(beginning, index);
+                    if let Err(at) = self.lengths.binary_search_by(|length| beginning.len().cmp(length)) {
+                        self.lengths.insert(at, beginning.len());
+                    }
+                }
+            }
+        }
+    }
+
+    fn asks_for_model(&self) -> bool {
+        !self.exact.is_empty() || !self.beginnings.is_empty()
+    }
+
+    /// The upstream that asks for this model most specifically, and how specifically.
+    fn choose(&self, model: Option<&str>) -> Option<(usize, usize)> {
+        let by_name = model.and_then(|model| {
+            let exact = self.exact.get(model).map(|index| (usize::MAX, *index));
+            exact.or_else(|| {
+                self.lengths.iter().find_map(|&length| {
+                    let index = self.beginnings.get(model.get(..length)?)?;
+                    Some((length + 1, *index))
+                })
+            })
+        });
+        by_name.or_else(|| self.any_model.map(|index| (0, index)))
+    }
+}
+
+/// A map that is made once and read often: sorted, for with few keys a binary search is cheaper than a hash.
+#[derive(Debug, Clone)]
+struct Sorted<V>(Vec<(Box<str>, V)>);
+
+impl<V> Default for Sorted<V> {
+    fn default() -> Sorted<V> {
+        Sorted(Vec::new())
+    }
+}
+
+impl<V> Sorted<V> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(own, _)| (**own).cmp(key))
+    }
+
+    fn get(&self, key: &str) -> Option<&V> {
+        self.find(key).ok().map(|at| &self.0[at].1)
+    }
+
+    fn insert_first(&mut self, key: &str, value: V) {
+        if let Err(at) = self.find(key) {
+            self.0.insert(at, (key.into(), value));
+        }
+    }
+}
+
+impl<V: Default> Sorted<V> {
+    fn entry(&mut self, key: &str) -> &mut V {
+        let at = self.find(key).unwrap_or_else(|at| {
+            self.0.insert(at, (key.into(), V::default()));
+            at
+        });
+        &mut self.0[at].1
     }
 }
 
@@ -120,59 +243,4 @@ fn without_port(host: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn m(host: Option<&str>, prefix: Option<&str>, models: &[&str]) -> Match {
-        Match {
-            host: host.map(str::to_owned),
-            path_prefix: prefix.map(str::to_owned),
-            models: models.iter().map(|p| ModelPattern::parse(p)).collect(),
-        }
-    }
-
-    fn s<'a>(host: &'a str, path: &'a str, model: Option<&'a str>) -> Subject<'a> {
-        Subject { host: Some(host), path, model }
-    }
-
-    #[test]
-    fn the_most_specific_wins() {
-        let t = RouteTable::new(vec![
-            m(None, None, &[]),
-            m(None, Some("/openai"), &[]),
-            m(None, Some("/openai/eu"), &[]),
-            m(Some("llm.example"), None, &[]),
-            m(None, None, &["gpt-*"]),
-            m(None, None, &["gpt-4o"]),
-        ]);
-        assert_eq!(t.choose(s("x", "/v1/models", None)), Some(0));
-        assert_eq!(t.choose(s("x", "/openai2/v1", None)), Some(0));
-        assert_eq!(t.choose(s("x", "/openai/v1", None)), Some(1));
-        assert_eq!(t.choose(s("x", "/openai/eu/v1", None)), Some(2));
-        assert_eq!(t.choose(s("LLM.example:4800", "/openai/v1", None)), Some(3));
-        assert_eq!(t.choose(s("x", "/v1", Some("gpt-5"))), Some(4));
-        assert_eq!(t.choose(s("x", "/v1", Some("gpt-4o"))), Some(5));
-        assert_eq!(t.choose(s("x", "/openai/v1", Some("gpt-4o"))), Some(1));
-    }
-
-    #[test]
-    fn nothing_matches_and_models_are_asked_for_only_where_they_matter() {
-        let t = RouteTable::new(vec![m(None, Some("/a"), &["m"]), m(None, Some("/b"), &[])]);
-        assert_eq!(t.choose(s("x", "/c", None)), None);
-        assert_eq!(t.choose(s("x", "/a", None)), None);
-        assert!(t.needs_model(s("x", "/a/v1", None)));
-        assert!(!t.needs_model(s("x", "/b/v1", None)));
-    }
-
-    #[test]
-    fn equal_matches_take_the_first() {
-        let t = RouteTable::new(vec![m(None, None, &[]), m(None, None, &[])]);
-        assert_eq!(t.choose(s("x", "/", None)), Some(0));
-    }
-
-    #[test]
-    fn ipv6_hosts_lose_their_port_only() {
-        assert_eq!(without_port("[::1]:80"), "[::1]");
-        assert_eq!(without_port("::1"), "::1");
-    }
-}
+mod tests;
