@@ -1,7 +1,8 @@
 //! The backend: one thread in its own process, which costs as little as it can.
 //!
 //! It answers a chat request with the stream that its prompt orders, or with a short reply, and any OTLP export with
-//! 200: as a second process it is the sink of limpid's telemetry (`GET /seen` tells how many bytes it was sent). An
+//! 200: as a second process it is the sink of limpid's telemetry (`GET /seen` tells how many bytes it was sent, `GET /h2c`
+//! how many HTTP/2 connections are open). An
 //! event's stamp is taken right before it is written, so how late a timer fires does not count as latency.
 
 use std::io;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::h2c;
 use crate::wire::{Message, Order, SHORT_REPLY, end_events, now_ns, role_event, text_event};
 
 /// Serves for ever.
@@ -21,7 +23,7 @@ pub(crate) async fn run(port: u16) -> io::Result<()> {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         // A client that goes away in the middle is the client's affair.
-        tokio::spawn(async move { serve(socket).await.ok() });
+        tokio::spawn(async move { either(socket).await.ok() });
     }
 }
 
@@ -30,6 +32,14 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(([127, 0, 0, 1], port).into())?;
     socket.listen(4096)
+}
+
+/// HTTP/2 by its first bytes, else HTTP/1.1.
+async fn either(socket: TcpStream) -> io::Result<()> {
+    let mut begin = [0; 3];
+    // A client that writes less at first waits for nothing here: no method of HTTP/1.1 has the name.
+    let n = socket.peek(&mut begin).await?;
+    if begin[..n] == *b"PRI" { h2c::serve(socket).await } else { serve(socket).await }
 }
 
 /// One connection, request after request.
@@ -51,8 +61,11 @@ async fn serve(mut socket: TcpStream) -> io::Result<()> {
             }
         } else {
             let seen = SEEN.fetch_add(body.len() as u64, Ordering::Relaxed);
-            let asked = message.first_line.starts_with("GET /seen");
-            let reply = if asked { seen.to_string() } else { String::new() };
+            let reply = match message.first_line.split(' ').nth(1) {
+                Some("/seen") => seen.to_string(),
+                Some("/h2c") => h2c::OPEN.load(Ordering::Relaxed).to_string(),
+                _ => String::new(),
+            };
             socket.write_all(counted("application/x-protobuf", &reply).as_bytes()).await?;
         }
     }
@@ -67,7 +80,7 @@ fn counted(kind: &str, body: &str) -> String {
 
 /// What a server needs before its head goes out (the template, the tokenizer). It is fair to Traefik too: 3.7.15 breaks
 /// off one stream in ten whose head comes within microseconds ("use of closed network connection").
-const THINKING: Duration = Duration::from_millis(5);
+pub(crate) const THINKING: Duration = Duration::from_millis(5);
 
 /// A stream on its schedule, each event a chunk and a write of its own.
 async fn stream(socket: &mut TcpStream, order: Order) -> io::Result<()> {

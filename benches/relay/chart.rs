@@ -6,8 +6,9 @@
 use std::fmt::Write;
 
 use crate::contenders::Contender;
-use crate::plans::{Plan, Sizes};
+use crate::plans::Plan;
 use crate::report::{Results, Spread, Told};
+use crate::sizes::Sizes;
 
 /// A panel: its plan, figure, how it is told, heading, and what divides the value.
 const PANELS: [(Plan, &str, Told, &str, f64); 9] = [
@@ -37,7 +38,7 @@ pub(crate) fn svg(results: &Results, contenders: &[Contender], sizes: &Sizes, ca
         let bars: Vec<(&str, Spread)> = contenders
             .iter()
             // The direct way has no CPU and is what differences are taken to; at saturation it is the ceiling.
-            .filter_map(|one| Some((one.name.as_str(), results.spread(plan, &one.name, figure, told)?)))
+            .filter_map(|one| Some((one.name.as_str(), results.spread(plan, 0, &one.name, figure, told)?)))
             .filter(|(name, _)| *name != "direct" || figure == "requests_per_s")
             .map(|(name, s)| (name, Spread { median: s.median / unit, min: s.min / unit, max: s.max / unit }))
             .collect();

@@ -46,6 +46,17 @@ enum Kind {
     LiteLlm,
 }
 
+/// How one is started, where that differs from the usual.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// The backend is spoken to in HTTP/2, with prior knowledge.
+    pub(crate) h2c: bool,
+    /// limpid's settings, as `proxy.toml` has them; they name the upstreams.
+    pub(crate) settings: Option<String>,
+    /// Further variables of its environment.
+    pub(crate) env: Vec<(String, String)>,
+}
+
 /// A contender that runs.
 pub(crate) struct Running {
     /// None: the backend itself.
@@ -121,8 +132,28 @@ impl Contender {
         self.kind == Kind::LiteLlm
     }
 
+    /// Whether it is limpid with everything on.
+    pub(crate) fn is_observing(&self) -> bool {
+        self.kind == Kind::Limpid
+    }
+
+    /// Whether it is limpid or nginx, in the plain variants.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Limpid | Kind::LimpidUnobserving | Kind::Nginx)
+    }
+
+    /// Whether it can speak HTTP/2 without TLS to the backend, or is that itself.
+    pub(crate) fn speaks_h2c(&self) -> bool {
+        matches!(self.kind, Kind::Direct | Kind::Limpid | Kind::LimpidUnobserving | Kind::Envoy)
+    }
+
     /// Starts it, on a port of its own.
     pub(crate) async fn start(&self, site: &Site) -> Result<Running, Failure> {
+        self.start_with(site, &Setup::default()).await
+    }
+
+    /// Starts it so.
+    pub(crate) async fn start_with(&self, site: &Site, setup: &Setup) -> Result<Running, Failure> {
         let exact = self.kind != Kind::LiteLlm;
         if self.kind == Kind::Direct {
             return Ok(Running { process: None, target: Target { port: site.backend, exact }, admin: None });
@@ -132,16 +163,16 @@ impl Contender {
         std::fs::create_dir_all(&work)?;
         let mut command = Command::new(&self.program);
         match self.kind {
-            Kind::Limpid => limpid(&mut command, site, port, admin, Some(&work)),
+            Kind::Limpid => limpid(&mut command, site, setup, port, admin, Some(&work))?,
             Kind::LimpidPinned => {
-                limpid(&mut command, site, port, admin, Some(&work));
+                limpid(&mut command, site, setup, port, admin, Some(&work))?;
                 command.env("LIMPID_SERVER__PIN_WORKERS", "true");
             }
-            Kind::LimpidUnobserving | Kind::Direct => limpid(&mut command, site, port, admin, None),
+            Kind::LimpidUnobserving | Kind::Direct => limpid(&mut command, site, setup, port, admin, None)?,
             Kind::Nginx => nginx(&mut command, site, port, &work, "")?,
             Kind::NginxPinned => nginx(&mut command, site, port, &work, "worker_cpu_affinity auto; ")?,
             Kind::HaProxy => haproxy(&mut command, site, port, &work)?,
-            Kind::Envoy => envoy(&mut command, site, port, &work)?,
+            Kind::Envoy => envoy(&mut command, site, port, &work, setup.h2c)?,
             Kind::Caddy => caddy(&mut command, site, port, &work)?,
             Kind::Traefik => traefik(&mut command, site, port, &work)?,
             Kind::LiteLlm => litellm(&mut command, site, port, &work)?,
@@ -178,10 +209,28 @@ fn version(program: &Path, flag: &str) -> String {
 }
 
 /// `log`: everything on, with OTLP to the sink; none: a relay that looks at nothing and tells nobody.
-fn limpid(command: &mut Command, site: &Site, port: u16, admin: u16, log: Option<&Path>) {
+fn limpid(
+    command: &mut Command,
+    site: &Site,
+    setup: &Setup,
+    port: u16,
+    admin: u16,
+    log: Option<&Path>,
+) -> Result<(), Failure> {
+    command.arg("serve");
+    if let Some(settings) = &setup.settings {
+        let file = site.work.join(format!("{port}.toml"));
+        std::fs::write(&file, settings)?;
+        command.arg("--config").arg(file);
+    } else {
+        command.args(["--upstream", &format!("http://127.0.0.1:{}", site.backend)]);
+    }
+    if setup.h2c {
+        command.env("LIMPID_UPSTREAMS__DEFAULT__HTTP2", "always");
+    }
     command
-        .args(["serve", "--upstream", &format!("http://127.0.0.1:{}", site.backend)])
         .args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
+        .envs(setup.env.iter().map(|(name, value)| (name, value)))
         .env("LIMPID_LOG__LEVEL", "warn")
         .env("LIMPID_SERVER__DRAIN_TIMEOUT", "0s");
     match log {
@@ -195,6 +244,7 @@ fn limpid(command: &mut Command, site: &Site, port: u16, admin: u16, log: Option
             .env("LIMPID_TELEMETRY__METRIC_INTERVAL", "5s"),
         None => command.env("LIMPID_OBSERVE__ENABLED", "false"),
     };
+    Ok(())
 }
 
 fn nginx(command: &mut Command, site: &Site, port: u16, work: &Path, more: &str) -> Result<(), Failure> {
@@ -230,7 +280,7 @@ fn haproxy(command: &mut Command, site: &Site, port: u16, work: &Path) -> Result
     Ok(())
 }
 
-fn envoy(command: &mut Command, site: &Site, port: u16, work: &Path) -> Result<(), Failure> {
+fn envoy(command: &mut Command, site: &Site, port: u16, work: &Path, h2c: bool) -> Result<(), Failure> {
     let (backend, file) = (site.backend, work.join("envoy.json"));
     let manager = serde_json::json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -243,10 +293,20 @@ fn envoy(command: &mut Command, site: &Site, port: u16, work: &Path) -> Result<(
     let limits = serde_json::json!({"max_connections": 1_000_000, "max_pending_requests": 1_000_000,
         "max_requests": 1_000_000});
     let address = |port| serde_json::json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    // It sends streams before it has read how many the backend takes, and loses those beyond: so it is told.
+    let (protocol, options) = if h2c {
+        ("http2_protocol_options", serde_json::json!({"max_concurrent_streams": crate::h2c::STREAMS}))
+    } else {
+        ("http_protocol_options", serde_json::json!({}))
+    };
+    let protocol = serde_json::json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {protocol: options}}});
     let text = serde_json::json!({"static_resources": {
         "listeners": [{"name": "in", "address": address(port), "filter_chains": [{"filters":
             [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]}],
         "clusters": [{"name": "backend", "type": "STATIC", "connect_timeout": "5s",
+            "typed_extension_protocol_options": protocol,
             "circuit_breakers": {"thresholds": [limits]},
             "load_assignment": {"cluster_name": "backend", "endpoints": [{"lb_endpoints":
                 [{"endpoint": {"address": address(backend)}}]}]}}],

@@ -4,6 +4,8 @@
 //! reordered or changed has failed. From a gateway that writes events of its own only the text is compared.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::wire::{self, Message, Order, SHORT_REPLY, end_events, marks, now_ns, role_event, text_event};
+use crate::wire::{Message, Order, SHORT_REPLY, end_events, marks, now_ns, role_event, text_event};
 
 /// How one contender is reached.
 #[derive(Clone, Copy)]
@@ -35,17 +37,44 @@ pub(crate) struct Streams {
     pub(crate) failure: Option<String>,
 }
 
+/// How far streams are, for who counts while they run.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Streams that have their first text.
+    pub(crate) begun: AtomicUsize,
+    /// Streams that came to their end, whole or not.
+    pub(crate) ended: AtomicUsize,
+    /// Events with text.
+    pub(crate) events: AtomicU64,
+}
+
 /// Runs `count` streams, whose starts are spread over `ramp`.
 pub(crate) async fn streams(target: Target, count: usize, order: Order, ramp: Duration) -> Streams {
+    streams_told(target, count, order, ramp, &Arc::default()).await
+}
+
+/// The same, and tells how far they are.
+pub(crate) async fn streams_told(
+    target: Target,
+    count: usize,
+    order: Order,
+    ramp: Duration,
+    told: &Arc<Progress>,
+) -> Streams {
     let begin = Instant::now();
-    let patience = Duration::from_micros(order.first_us + order.gap_us * order.events) + Duration::from_secs(30);
+    // Who writes events of its own may fall far behind the backend and still deliver everything.
+    let late = Duration::from_secs(if target.exact { 30 } else { 150 });
+    let patience = Duration::from_micros(order.first_us + order.gap_us * order.events) + late;
     let mut tasks = JoinSet::new();
     for number in 0..count {
         let order = Order { stream: number as u64, ..order };
         let start = begin + ramp.mul_f64(number as f64 / count as f64);
+        let told = Arc::clone(told);
         tasks.spawn(async move {
             sleep_until(start).await;
-            timeout(patience, stream(target, order)).await.unwrap_or_else(|_| Err("it did not end".to_owned()))
+            let whole = timeout(patience, stream(target, order, &told)).await;
+            told.ended.fetch_add(1, Ordering::Relaxed);
+            whole.unwrap_or_else(|_| Err("it did not end".to_owned()))
         });
     }
     let mut all = Streams::default();
@@ -65,7 +94,7 @@ pub(crate) async fn streams(target: Target, count: usize, order: Order, ramp: Du
     all
 }
 
-async fn stream(target: Target, order: Order) -> Result<(u64, Vec<u64>), String> {
+async fn stream(target: Target, order: Order, told: &Progress) -> Result<(u64, Vec<u64>), String> {
     let began = now_ns();
     let mut socket = connect(target.port).await.map_err(|error| format!("to connect: {error}"))?;
     socket.write_all(&order.request()).await.map_err(|error| format!("to write: {error}"))?;
@@ -79,8 +108,14 @@ async fn stream(target: Target, order: Order) -> Result<(u64, Vec<u64>), String>
             return Err(format!("it broke off after {:?} and {} events", message.first_line, reader.event_us.len()));
         }
         message.feed(&buffer[..n], &mut body)?;
+        let before = reader.event_us.len();
         reader.read(&mut body, arrived)?;
-        reader.first_ns = reader.first_ns.or((!reader.event_us.is_empty()).then_some(arrived));
+        let new = reader.event_us.len() - before;
+        told.events.fetch_add(new as u64, Ordering::Relaxed);
+        if new > 0 && reader.first_ns.is_none() {
+            reader.first_ns = Some(arrived);
+            told.begun.fetch_add(1, Ordering::Relaxed);
+        }
     }
     if !message.first_line.contains(" 200") {
         return Err(format!("{} {}", message.first_line, String::from_utf8_lossy(&body)));
@@ -167,9 +202,25 @@ pub(crate) async fn idle(target: Target, count: usize) -> Result<Vec<TcpStream>,
     Ok(open)
 }
 
+/// Requests for short replies, which go round.
+#[derive(Clone)]
+pub(crate) struct Requests(Arc<(Vec<Vec<u8>>, AtomicUsize)>);
+
+impl Requests {
+    /// These, one after another and again.
+    pub(crate) fn in_turn(all: Vec<Vec<u8>>) -> Requests {
+        Requests(Arc::new((all, AtomicUsize::new(0))))
+    }
+
+    fn next(&self) -> &[u8] {
+        let (all, turn) = &*self.0;
+        &all[turn.fetch_add(1, Ordering::Relaxed) % all.len()]
+    }
+}
+
 /// What short requests gave.
 #[derive(Default)]
-pub(crate) struct Requests {
+pub(crate) struct Replies {
     /// From writing the request to the reply's last byte, µs.
     pub(crate) took_us: Vec<u64>,
     pub(crate) failed: usize,
@@ -177,15 +228,21 @@ pub(crate) struct Requests {
 }
 
 /// `clients` connections, one request after another on each: `rate` a second in all, or as fast as they are answered.
-pub(crate) async fn requests(target: Target, clients: usize, rate: Option<usize>, lasts: Duration) -> Requests {
+pub(crate) async fn requests(
+    target: Target,
+    clients: usize,
+    rate: Option<usize>,
+    lasts: Duration,
+    requests: &Requests,
+) -> Replies {
     let begin = Instant::now();
     let period = rate.map(|rate| Duration::from_secs_f64(clients as f64 / rate as f64));
     let mut tasks = JoinSet::new();
     for number in 0..clients {
         let offset = period.unwrap_or_default().mul_f64(number as f64 / clients as f64);
-        tasks.spawn(client(target, begin + offset, period, begin + lasts));
+        tasks.spawn(client(target, begin + offset, period, begin + lasts, requests.clone()));
     }
-    let mut all = Requests::default();
+    let mut all = Replies::default();
     while let Some(result) = tasks.join_next().await {
         match result.map_err(|error| error.to_string()) {
             Ok((took, failure)) => {
@@ -199,10 +256,34 @@ pub(crate) async fn requests(target: Target, clients: usize, rate: Option<usize>
     all
 }
 
+/// Each of the requests once, over each of `clients` connections: whoever serves a connection has met them all.
+pub(crate) async fn once_each(target: Target, clients: usize, requests: &Requests) -> Result<(), String> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..clients {
+        let requests = requests.clone();
+        tasks.spawn(async move {
+            let mut socket = connect(target.port).await.map_err(|error| error.to_string())?;
+            for request in &requests.0.0 {
+                request_once(&mut socket, request).await?;
+            }
+            Ok(())
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.map_err(|error| error.to_string()).and_then(|whole| whole)?;
+    }
+    Ok(())
+}
+
 /// One client, until the end or its first failure.
-async fn client(target: Target, start: Instant, period: Option<Duration>, end: Instant) -> (Vec<u64>, Option<String>) {
+async fn client(
+    target: Target,
+    start: Instant,
+    period: Option<Duration>,
+    end: Instant,
+    requests: Requests,
+) -> (Vec<u64>, Option<String>) {
     let mut took = Vec::new();
-    let request = wire::short_request();
     let mut due = start;
     let mut socket = match connect(target.port).await {
         Ok(socket) => socket,
@@ -214,7 +295,7 @@ async fn client(target: Target, start: Instant, period: Option<Duration>, end: I
             due += period;
         }
         let began = now_ns();
-        match timeout(Duration::from_secs(10), request_once(&mut socket, &request)).await {
+        match timeout(Duration::from_secs(10), request_once(&mut socket, requests.next())).await {
             Ok(Ok(())) => took.push((now_ns() - began) / 1000),
             Ok(Err(why)) => return (took, Some(why)),
             Err(_) => return (took, Some("no reply within 10 s".to_owned())),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! benches/peers.sh                              # once: nginx, HAProxy, Envoy, Caddy, Traefik, LiteLLM
-//! cargo bench --bench relay                     # all plans, 5 rounds
+//! cargo bench --bench relay                     # the usual plans, 5 rounds
+//! PLANS=all ROUNDS=3 cargo bench --bench relay  # the long ones too: growth, bursts, cost by number of streams
 //! PLANS=streams STREAMS=50 ROUNDS=3 PROXIES=limpid,unobserving,nginx cargo bench --bench relay
 //! ALSO=/tmp/limpid-before cargo bench --bench relay        # beside an earlier build
 //! ```
@@ -18,10 +19,12 @@
 mod backend;
 mod chart;
 mod contenders;
+mod h2c;
 mod load;
 mod plans;
 mod process;
 mod report;
+mod sizes;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -29,9 +32,10 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 
 use contenders::{Contender, Running, Site, free_port};
-use plans::{Plan, Sizes};
+use plans::Plan;
 use process::{Process, Warden};
 use report::Results;
+use sizes::Sizes;
 use tokio::signal::unix::{SignalKind, signal};
 
 type Failure = Box<dyn std::error::Error>;
@@ -110,12 +114,9 @@ async fn all(work: &Path, connections: u64) -> Result<(), Failure> {
         println!("  {} {}", one.name, one.version);
     }
     let mut results = Results::default();
-    let wanted = std::env::var("PLANS").unwrap_or_default();
-    for plan in Plan::ALL {
-        if wanted.is_empty() || wanted.split(',').any(|name| name.trim() == plan.name()) {
-            rounds(plan, &sizes, &contenders, &running, &site, &mut results).await?;
-            println!("\n{}: {}\n\n{}", plan.name(), plan.says(&sizes), results.table(plan, &contenders));
-        }
+    for plan in Plan::wanted() {
+        rounds(plan, &sizes, &contenders, &running, &site, &mut results).await?;
+        println!("\n{}: {}\n\n{}", plan.name(), plan.says(&sizes), results.table(plan, &sizes, &contenders));
     }
     telemetry(&contenders, &running, &site).await?;
     let mut document = results.json(&contenders, &sizes);
@@ -150,28 +151,34 @@ async fn rounds(
 ) -> Result<(), Failure> {
     let taking: Vec<_> = contenders.iter().zip(running).filter(|(contender, _)| plan.takes(contender)).collect();
     for round in 0..plan.rounds(sizes) {
-        for turn in 0..taking.len() {
-            let (contender, running) = taking[(round + turn) % taking.len()];
-            let (sample, failure) = plan.run(sizes, contender, running, site).await?;
-            if let Some(why) = failure {
-                println!("{}, {}, round {}: {why}", plan.name(), contender.name, round + 1);
+        for (load, of_load) in plan.loads(sizes).iter().enumerate() {
+            for turn in 0..taking.len() {
+                let (contender, running) = taking[(round + turn) % taking.len()];
+                let (sample, failure) = plan.run(sizes, load, contender, running, site).await?;
+                if let Some(why) = failure {
+                    println!("{}, {} {of_load}, round {}: {why}", plan.name(), contender.name, round + 1);
+                }
+                results.push(plan, load, &contender.name, sample);
             }
-            results.push(plan, &contender.name, sample);
         }
         println!("{}: round {} of {} done", plan.name(), round + 1, plan.rounds(sizes));
     }
     Ok(())
 }
 
-/// Says whether telemetry really went out: without it the figures of limpid with everything on would flatter.
+/// Says whether telemetry really went out, and what was lost of it: without it the figures of limpid with everything on
+/// would flatter.
 async fn telemetry(contenders: &[Contender], running: &[Running], site: &Site) -> Result<(), Failure> {
     let seen = load::get(site.otlp, "/seen").await?;
     println!("OTLP that the sink was sent: {seen} bytes");
     for (contender, running) in contenders.iter().zip(running) {
         let Some(admin) = running.admin else { continue };
         let page = load::get(admin, "/metrics").await?;
-        let told = |line: &&str| !line.starts_with('#') && (line.contains("dropped") || line.contains("export"));
-        page.lines().filter(told).for_each(|line| println!("{}: {line}", contender.name));
+        let told = |line: &&str| (line.contains("dropped") || line.contains("export")) && !line.ends_with(" 0");
+        page.lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter(told)
+            .for_each(|line| println!("{}: {line}", contender.name));
     }
     Ok(())
 }

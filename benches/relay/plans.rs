@@ -7,60 +7,33 @@
 //! | `requests` | short replies over kept connections, at a fixed rate, then as fast as they are answered | all but the slow |
 //! | `idle` | open streams that say nothing: memory | all but the slow, each freshly started |
 //! | `scale` | as many streams at a time as the descriptors allow, every byte checked | all but the slow, once |
+//! | `scale_h2c` | more of them, for the upstream is reached over HTTP/2 | who speaks it, freshly started, once |
+//! | `gateways` | a load that LiteLLM sustains, and the one that it does not | limpid, nginx, LiteLLM |
+//! | `flat` | the same events a second over ever more streams | limpid, nginx, freshly started |
+//! | `burst` | many idle streams that are closed at once, twice: memory afterwards | limpid, nginx, HAProxy, freshly started, once |
+//! | `growth` | short requests under ever more routes, keys and label sets | limpid, freshly started |
+//!
+//! The last four take minutes a round and run only if they are asked for.
+
+mod growth;
+mod held;
+mod memory;
+mod traffic;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::time::Duration;
-
-use tokio::time::sleep;
 
 use crate::Failure;
 use crate::contenders::{Contender, Running, Site};
-use crate::load::{self, Streams};
-use crate::wire::Order;
+use crate::load;
+use crate::sizes::Sizes;
+use crate::wire::{self, Order};
 
 /// Figures of one run of one contender, by name. One that could not be had is not there.
 pub(crate) type Sample = BTreeMap<&'static str, f64>;
 
 /// What a run gave: figures, and what went wrong.
 pub(crate) type Outcome = Result<(Sample, Option<String>), Failure>;
-
-/// The sizes of all plans.
-pub(crate) struct Sizes {
-    pub(crate) streams: usize,
-    pub(crate) events: u64,
-    pub(crate) gap_ms: u64,
-    pub(crate) rounds: usize,
-    pub(crate) clients: usize,
-    pub(crate) rate: usize,
-    pub(crate) seconds: u64,
-    pub(crate) idle: usize,
-    pub(crate) scale: usize,
-    pub(crate) scale_events: u64,
-}
-
-impl Sizes {
-    /// From the environment, within what `connections` allow.
-    pub(crate) fn from_env(connections: u64) -> Sizes {
-        let most = usize::try_from(connections / 2).unwrap_or(usize::MAX).saturating_sub(450);
-        Sizes {
-            streams: number("STREAMS", 200).min(most),
-            events: number("EVENTS", 100),
-            gap_ms: number("GAP_MS", 20),
-            rounds: number("ROUNDS", 5),
-            clients: number("CLIENTS", 32),
-            rate: number("RATE", 1000),
-            seconds: number("FOR_S", 2),
-            idle: number("IDLE", 1000).min(most),
-            scale: number("SCALE", 10_000).min(most),
-            scale_events: number("SCALE_EVENTS", 10),
-        }
-    }
-}
-
-fn number<T: FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// The plans.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +43,11 @@ pub(crate) enum Plan {
     Requests,
     Idle,
     Scale,
+    ScaleH2c,
+    Gateways,
+    Flat,
+    Burst,
+    Growth,
 }
 
 /// What each contender serves unmeasured before all: code is loaded and pools are filled.
@@ -82,8 +60,34 @@ const WARM: Order = Order { stream: 0, events: 5, first_us: 20_000, gap_us: 1000
 /// How much the gentle plan runs: streams, events of each, ms between two.
 const GENTLE: (usize, u64, u64) = (10, 30, 100);
 
+/// A stream's order: its first text after 50 ms.
+fn order(events: u64, gap_ms: u64) -> Order {
+    Order { stream: 0, events, first_us: 50_000, gap_us: gap_ms * 1000 }
+}
+
 impl Plan {
-    pub(crate) const ALL: [Plan; 5] = [Plan::Gentle, Plan::Streams, Plan::Requests, Plan::Idle, Plan::Scale];
+    const ALL: [Plan; 10] = [
+        Plan::Gentle,
+        Plan::Streams,
+        Plan::Requests,
+        Plan::Idle,
+        Plan::Scale,
+        Plan::ScaleH2c,
+        Plan::Gateways,
+        Plan::Flat,
+        Plan::Burst,
+        Plan::Growth,
+    ];
+
+    /// Those that `PLANS` names; `all`; without it the usual ones.
+    pub(crate) fn wanted() -> Vec<Plan> {
+        let wanted = std::env::var("PLANS").unwrap_or_default();
+        let named = |plan: &Plan| wanted.split(',').any(|name| [plan.name(), "all"].contains(&name.trim()));
+        Plan::ALL
+            .into_iter()
+            .filter(|plan| if wanted.is_empty() { *plan <= Plan::ScaleH2c } else { named(plan) })
+            .collect()
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -92,6 +96,11 @@ impl Plan {
             Plan::Requests => "requests",
             Plan::Idle => "idle",
             Plan::Scale => "scale",
+            Plan::ScaleH2c => "scale_h2c",
+            Plan::Gateways => "gateways",
+            Plan::Flat => "flat",
+            Plan::Burst => "burst",
+            Plan::Growth => "growth",
         }
     }
 
@@ -108,11 +117,32 @@ impl Plan {
             ),
             Plan::Idle => format!("{} open streams that say nothing", sizes.idle),
             Plan::Scale => format!("{} streams × {} events, 1 s apart", sizes.scale, sizes.scale_events),
+            Plan::ScaleH2c => format!(
+                "{} streams × {} events, 1 s apart, to an upstream that is spoken to in HTTP/2",
+                sizes.scale_h2c, sizes.scale_events
+            ),
+            Plan::Gateways => format!("{} events a stream; the second load is that of `streams`", sizes.events),
+            Plan::Flat => held::FLAT.to_owned(),
+            Plan::Burst => format!("MiB; {} open streams that say nothing, closed at once, twice", sizes.burst),
+            Plan::Growth => format!(
+                "{} clients, short replies: {} requests/s for {} s, then saturation for {} s",
+                sizes.clients, sizes.rate, sizes.seconds, sizes.seconds
+            ),
+        }
+    }
+
+    /// The loads that it runs in each round; most have one, which needs no name.
+    pub(crate) fn loads(self, sizes: &Sizes) -> Vec<String> {
+        match self {
+            Plan::Gateways => sizes.gateways.iter().map(|(n, gap)| format!("{n} streams, {gap} ms apart")).collect(),
+            Plan::Flat => sizes.flat.iter().map(|n| format!("{n} streams")).collect(),
+            Plan::Growth => growth::LOADS.iter().map(growth::Load::name).collect(),
+            _ => vec![String::new()],
         }
     }
 
     pub(crate) fn rounds(self, sizes: &Sizes) -> usize {
-        if self == Plan::Scale { 1 } else { sizes.rounds }
+        if matches!(self, Plan::Scale | Plan::ScaleH2c | Plan::Burst) { 1 } else { sizes.rounds }
     }
 
     /// Whether a contender takes part.
@@ -121,87 +151,51 @@ impl Plan {
             Plan::Gentle => true,
             Plan::Idle => !contender.is_slow() && !contender.is_direct(),
             Plan::Streams | Plan::Requests | Plan::Scale => !contender.is_slow(),
+            Plan::ScaleH2c => contender.speaks_h2c(),
+            Plan::Gateways => contender.is_slow() || contender.is_plain(),
+            Plan::Flat => contender.is_plain(),
+            Plan::Burst => contender.is_plain() || contender.name == "HAProxy",
+            Plan::Growth => contender.is_observing(),
         }
     }
 
-    /// Runs it once.
-    pub(crate) async fn run(self, sizes: &Sizes, contender: &Contender, running: &Running, site: &Site) -> Outcome {
-        let order = |events, gap_ms| Order { stream: 0, events, first_us: 50_000, gap_us: gap_ms * 1000 };
+    /// Runs one of its loads once.
+    pub(crate) async fn run(
+        self,
+        sizes: &Sizes,
+        load: usize,
+        contender: &Contender,
+        running: &Running,
+        site: &Site,
+    ) -> Outcome {
+        let half_a_second = Duration::from_millis(500);
         match self {
-            Plan::Gentle => streams(running, GENTLE.0, order(GENTLE.1, GENTLE.2), Duration::from_millis(500)).await,
+            Plan::Gentle => traffic::streams(running, GENTLE.0, order(GENTLE.1, GENTLE.2), half_a_second).await,
             Plan::Streams => {
-                let ramp = Duration::from_millis(500);
-                streams(running, sizes.streams, order(sizes.events, sizes.gap_ms), ramp).await
+                traffic::streams(running, sizes.streams, order(sizes.events, sizes.gap_ms), half_a_second).await
             }
-            Plan::Requests => requests(running, sizes).await,
-            Plan::Idle => idle(contender, sizes.idle, site).await,
+            Plan::Gateways => {
+                let (streams, gap_ms) = sizes.gateways[load];
+                traffic::streams(running, streams, order(sizes.events, gap_ms), Duration::from_secs(2)).await
+            }
+            Plan::Requests => {
+                traffic::requests(running, sizes, &load::Requests::in_turn(vec![wire::short_request()])).await
+            }
+            Plan::Idle => memory::idle(contender, sizes.idle, site).await,
             Plan::Scale => {
-                // Starts half a millisecond apart: all are open long before the first ends.
-                let ramp = Duration::from_micros(500) * u32::try_from(sizes.scale)?;
-                streams(running, sizes.scale, order(sizes.scale_events, 1000), ramp).await
+                traffic::streams(running, sizes.scale, order(sizes.scale_events, 1000), ramp(sizes.scale)).await
             }
+            Plan::ScaleH2c => held::scale_h2c(contender, sizes, site).await,
+            Plan::Flat => held::flat(contender, sizes.flat[load], site).await,
+            Plan::Burst => memory::burst(contender, sizes.burst, site).await,
+            Plan::Growth => growth::run(contender, &growth::LOADS[load], sizes, site).await,
         }
     }
 }
 
-/// How long after the last byte CPU is counted: spans and log lines are written then, and they are to be paid for.
-/// limpid's spans wait for half a second here.
-const SETTLE: Duration = Duration::from_millis(800);
-
-async fn streams(running: &Running, count: usize, order: Order, ramp: Duration) -> Outcome {
-    let before = cpu_ns(running);
-    let Streams { mut event_us, mut first_us, whole, failed, failure } =
-        load::streams(running.target, count, order, ramp).await;
-    sleep(SETTLE).await;
-    let spent = cpu_ns(running).zip(before).map(|(after, before)| after - before);
-    let mut sample = Sample::from([("streams", whole as f64), ("failed", failed as f64)]);
-    if let Some(spent) = spent.filter(|_| failed == 0) {
-        sample.insert("cpu_us_per_event", spent as f64 / 1e3 / event_us.len() as f64);
-    }
-    percentiles(&mut sample, ["event_us_p50", "event_us_p99"], &mut event_us);
-    percentiles(&mut sample, ["ttft_us_p50", "ttft_us_p99"], &mut first_us);
-    Ok((sample, failure))
-}
-
-async fn requests(running: &Running, sizes: &Sizes) -> Outcome {
-    let lasts = Duration::from_secs(sizes.seconds);
-    let before = cpu_ns(running);
-    let mut paced = load::requests(running.target, sizes.clients, Some(sizes.rate), lasts).await;
-    sleep(SETTLE).await;
-    let between = cpu_ns(running);
-    let full = load::requests(running.target, sizes.clients, None, lasts).await;
-    sleep(SETTLE).await;
-    let after = cpu_ns(running);
-    let mut sample = Sample::from([("failed", (paced.failed + full.failed) as f64)]);
-    if paced.failed + full.failed == 0 {
-        sample.insert("requests_per_s", full.took_us.len() as f64 / lasts.as_secs_f64());
-        let each = |from: Option<u64>, to: Option<u64>, count: usize| {
-            to.zip(from).map(|(to, from)| (to - from) as f64 / 1e3 / count as f64)
-        };
-        sample.extend(each(before, between, paced.took_us.len()).map(|us| ("cpu_us_per_request", us)));
-        sample.extend(each(between, after, full.took_us.len()).map(|us| ("cpu_us_per_request_saturated", us)));
-    }
-    percentiles(&mut sample, ["request_us_p50", "request_us_p99"], &mut paced.took_us);
-    Ok((sample, paced.failure.or(full.failure)))
-}
-
-/// Memory before and after, in a process that has served nothing but a few streams: what a process got once it seldom
-/// gives back, so a second round in the same one would see nothing.
-async fn idle(contender: &Contender, count: usize, site: &Site) -> Outcome {
-    let running = contender.start(site).await?;
-    warm(&running).await;
-    let process = running.process.as_ref().ok_or("the backend itself is not measured")?;
-    let before = process.memory_kib();
-    let open = match load::idle(running.target, count).await {
-        Ok(open) => open,
-        Err(why) => return Ok((Sample::new(), Some(why))),
-    };
-    // A second in which what the opening left behind is given back, if it is.
-    sleep(Duration::from_secs(1)).await;
-    let after = process.memory_kib();
-    let mut sample = Sample::from([("process_mib", before as f64 / 1024.0)]);
-    sample.insert("kib_per_stream", after.saturating_sub(before) as f64 / open.len() as f64);
-    Ok((sample, None))
+/// Starts half a millisecond apart: all are open long before the first ends.
+fn ramp(streams: usize) -> Duration {
+    Duration::from_micros(500).saturating_mul(u32::try_from(streams).unwrap_or(u32::MAX))
 }
 
 fn cpu_ns(running: &Running) -> Option<u64> {

@@ -9,7 +9,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::contenders::Contender;
-use crate::plans::{Plan, Sample, Sizes};
+use crate::plans::{Plan, Sample};
+use crate::sizes::Sizes;
 
 /// Median, least and most.
 #[derive(Clone, Copy)]
@@ -42,6 +43,8 @@ pub(crate) enum Told {
     TimesNginx,
     /// As what it is more than the direct way's.
     OverDirect,
+    /// As a multiple of the same contender's under the plan's first load.
+    TimesFirst,
 }
 
 /// A column: the figure, its heading, how it is told, decimals.
@@ -49,17 +52,25 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) &'static str, pub(c
 
 /// The columns of a plan's table.
 pub(crate) fn columns(plan: Plan) -> Vec<Column> {
-    use Told::{OverDirect, Plain, TimesNginx};
-    match plan {
-        Plan::Gentle | Plan::Streams | Plan::Scale => vec![
+    use Told::{OverDirect, Plain, TimesFirst, TimesNginx};
+    let cpu = || {
+        vec![
             Column("streams", "streams", Plain, 0),
             Column("cpu_us_per_event", "CPU µs/event", Plain, 1),
             Column("cpu_us_per_event", "× nginx", TimesNginx, 2),
-            Column("event_us_p50", "event +p50 µs", OverDirect, 0),
-            Column("event_us_p99", "event +p99 µs", OverDirect, 0),
-            Column("ttft_us_p50", "TTFT +p50 µs", OverDirect, 0),
-            Column("ttft_us_p99", "TTFT +p99 µs", OverDirect, 0),
-        ],
+        ]
+    };
+    match plan {
+        Plan::Gentle | Plan::Streams | Plan::Scale => {
+            let mut all = cpu();
+            all.extend([
+                Column("event_us_p50", "event +p50 µs", OverDirect, 0),
+                Column("event_us_p99", "event +p99 µs", OverDirect, 0),
+                Column("ttft_us_p50", "TTFT +p50 µs", OverDirect, 0),
+                Column("ttft_us_p99", "TTFT +p99 µs", OverDirect, 0),
+            ]);
+            all
+        }
         Plan::Requests => vec![
             Column("cpu_us_per_request", "CPU µs/request", Plain, 1),
             Column("cpu_us_per_request", "× nginx", TimesNginx, 2),
@@ -74,52 +85,100 @@ pub(crate) fn columns(plan: Plan) -> Vec<Column> {
             Column("kib_per_stream", "× nginx", TimesNginx, 2),
             Column("process_mib", "process MiB", Plain, 1),
         ],
+        Plan::ScaleH2c => vec![
+            Column("streams", "streams", Plain, 0),
+            Column("failed", "failed", Plain, 0),
+            Column("cpu_us_per_event", "CPU µs/event", Plain, 1),
+            Column("kib_per_stream", "KiB/stream", Plain, 1),
+            Column("upstream_connections", "upstream connections", Plain, 0),
+            Column("event_us_p50", "event p50 µs", Plain, 0),
+            Column("event_us_p99", "event p99 µs", Plain, 0),
+        ],
+        Plan::Gateways => {
+            let mut all = cpu();
+            all.extend([
+                Column("event_us_p50", "event p50 µs", Plain, 0),
+                Column("event_us_p99", "event p99 µs", Plain, 0),
+                Column("took_s", "took s", Plain, 1),
+            ]);
+            all
+        }
+        Plan::Flat => {
+            let mut all = cpu();
+            all.insert(2, Column("cpu_us_per_event", "× the fewest", TimesFirst, 2));
+            all.extend([
+                Column("kib_per_stream", "KiB/stream", Plain, 1),
+                Column("kib_per_stream", "× nginx", TimesNginx, 2),
+            ]);
+            all
+        }
+        Plan::Burst => vec![
+            Column("before_mib", "before", Plain, 1),
+            Column("open_mib", "open", Plain, 1),
+            Column("after_1_s", "+1 s", Plain, 1),
+            Column("after_5_s", "+5 s", Plain, 1),
+            Column("after_15_s", "+15 s", Plain, 1),
+            Column("open_again_mib", "open again", Plain, 1),
+            Column("again_after_15_s", "+15 s", Plain, 1),
+            Column("times_before", "× before", Plain, 2),
+        ],
+        Plan::Growth => vec![
+            Column("process_mib", "process MiB", Plain, 1),
+            Column("cpu_us_per_request", "CPU µs/request", Plain, 1),
+            Column("cpu_us_per_request", "× the least", TimesFirst, 2),
+            Column("cpu_us_per_request_saturated", "saturated: CPU µs/request", Plain, 1),
+            Column("cpu_us_per_request_saturated", "× the least", TimesFirst, 2),
+            Column("after_mib", "MiB after", Plain, 1),
+        ],
     }
 }
 
-/// All samples: by plan, then contender, in the order of the rounds. A round that failed holds an empty sample.
+/// All samples: by plan, then load and contender, in the order of the rounds. A round that failed holds an empty sample.
 #[derive(Default)]
-pub(crate) struct Results(BTreeMap<Plan, BTreeMap<String, Vec<Sample>>>);
+pub(crate) struct Results(BTreeMap<Plan, BTreeMap<(usize, String), Vec<Sample>>>);
 
 impl Results {
-    pub(crate) fn push(&mut self, plan: Plan, contender: &str, sample: Sample) {
-        self.0.entry(plan).or_default().entry(contender.to_owned()).or_default().push(sample);
+    pub(crate) fn push(&mut self, plan: Plan, load: usize, contender: &str, sample: Sample) {
+        self.0.entry(plan).or_default().entry((load, contender.to_owned())).or_default().push(sample);
     }
 
     /// The rounds of one figure of one contender.
-    fn rounds(&self, plan: Plan, name: &str, figure: &str) -> Vec<Option<f64>> {
-        let samples = self.0.get(&plan).and_then(|all| all.get(name));
+    fn rounds(&self, plan: Plan, load: usize, name: &str, figure: &str) -> Vec<Option<f64>> {
+        let samples = self.0.get(&plan).and_then(|all| all.get(&(load, name.to_owned())));
         samples.into_iter().flatten().map(|sample| sample.get(figure).copied()).collect()
     }
 
     /// A figure as a column tells it.
-    pub(crate) fn spread(&self, plan: Plan, name: &str, figure: &str, told: Told) -> Option<Spread> {
-        let own = self.rounds(plan, name, figure);
-        let against = |other: &str, compare: fn(f64, f64) -> f64| {
-            let others = self.rounds(plan, other, figure);
+    pub(crate) fn spread(&self, plan: Plan, load: usize, name: &str, figure: &str, told: Told) -> Option<Spread> {
+        let own = self.rounds(plan, load, name, figure);
+        let against = |load: usize, other: &str, compare: fn(f64, f64) -> f64| {
+            let others = self.rounds(plan, load, other, figure);
             own.iter().zip(others).filter_map(|(a, b)| Some(compare((*a)?, b?))).collect()
         };
         Spread::of(match told {
             Told::Plain => own.iter().copied().flatten().collect(),
-            Told::TimesNginx => against("nginx", |a, b| a / b),
-            Told::OverDirect => against("direct", |a, b| a - b),
+            Told::TimesNginx => against(load, "nginx", |a, b| a / b),
+            Told::OverDirect => against(load, "direct", |a, b| a - b),
+            Told::TimesFirst => against(0, name, |a, b| a / b),
         })
     }
 
     /// A plan's table, as Markdown.
-    pub(crate) fn table(&self, plan: Plan, contenders: &[Contender]) -> String {
+    pub(crate) fn table(&self, plan: Plan, sizes: &Sizes, contenders: &[Contender]) -> String {
         let columns = columns(plan);
         let mut rows = vec![std::iter::once(String::new()).chain(columns.iter().map(|c| c.1.to_owned())).collect()];
-        for contender in contenders.iter().filter(|contender| plan.takes(contender)) {
-            let mut row = vec![contender.name.clone()];
-            row.extend(columns.iter().map(|Column(figure, _, told, digits)| {
-                let itself = contender.is_direct() && matches!(told, Told::OverDirect);
-                // The direct way shows what the others are over.
-                let told = if itself { Told::Plain } else { *told };
-                let spread = self.spread(plan, &contender.name, figure, told);
-                spread.map_or_else(|| "–".to_owned(), |s| cell(s, *digits, itself))
-            }));
-            rows.push(row);
+        for (load, of_load) in plan.loads(sizes).iter().enumerate() {
+            for contender in contenders.iter().filter(|contender| plan.takes(contender)) {
+                let mut row = vec![[&*contender.name, of_load].join(if of_load.is_empty() { "" } else { ", " })];
+                row.extend(columns.iter().map(|Column(figure, _, told, digits)| {
+                    let itself = contender.is_direct() && matches!(told, Told::OverDirect);
+                    // The direct way shows what the others are over.
+                    let told = if itself { Told::Plain } else { *told };
+                    let spread = self.spread(plan, load, &contender.name, figure, told);
+                    spread.map_or_else(|| "–".to_owned(), |s| cell(s, *digits, itself))
+                }));
+                rows.push(row);
+            }
         }
         markdown(&rows)
     }
@@ -128,17 +187,21 @@ impl Results {
     pub(crate) fn json(&self, contenders: &[Contender], sizes: &Sizes) -> Value {
         let mut plans = serde_json::Map::new();
         for (plan, by_name) in &self.0 {
+            let loads = plan.loads(sizes);
             let mut of_plan = serde_json::Map::new();
-            for (name, samples) in by_name {
+            for ((load, name), samples) in by_name {
                 let mut figures: BTreeMap<&str, Value> = BTreeMap::new();
                 for figure in samples.iter().flat_map(|sample| sample.keys()) {
                     figures.entry(figure).or_insert_with(|| {
-                        let told = |told| self.spread(*plan, name, figure, told).map(Spread::json);
-                        json!({"rounds": self.rounds(*plan, name, figure), "all": told(Told::Plain),
-                            "times_nginx": told(Told::TimesNginx), "over_direct": told(Told::OverDirect)})
+                        let told = |told| self.spread(*plan, *load, name, figure, told).map(Spread::json);
+                        json!({"rounds": self.rounds(*plan, *load, name, figure), "all": told(Told::Plain),
+                            "times_nginx": told(Told::TimesNginx), "over_direct": told(Told::OverDirect),
+                            "times_first": told(Told::TimesFirst)})
                     });
                 }
-                of_plan.insert(name.clone(), json!(figures));
+                let of_load = loads.get(*load).map_or("", String::as_str);
+                let row = [name, of_load].join(if of_load.is_empty() { "" } else { ", " });
+                of_plan.insert(row, json!(figures));
             }
             plans.insert(plan.name().to_owned(), json!({"load": plan.says(sizes), "contenders": of_plan}));
         }

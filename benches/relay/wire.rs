@@ -29,9 +29,13 @@ impl Order {
     /// The request, as a client writes it.
     pub(crate) fn request(&self) -> Vec<u8> {
         let Order { stream, events, first_us, gap_us } = self;
-        post(&format!(
-            r#"{{"model":"bench","stream":true,"stream_options":{{"include_usage":true}},"messages":[{{"role":"user","content":"bench {stream} {events} {first_us} {gap_us}"}}]}}"#
-        ))
+        post(
+            "",
+            "sk-bench",
+            &format!(
+                r#"{{"model":"bench","stream":true,"stream_options":{{"include_usage":true}},"messages":[{{"role":"user","content":"bench {stream} {events} {first_us} {gap_us}"}}]}}"#
+            ),
+        )
     }
 
     /// Finds the order in a request's body.
@@ -50,16 +54,23 @@ impl Order {
 
 /// A request for a short reply that is no stream.
 pub(crate) fn short_request() -> Vec<u8> {
-    post(r#"{"model":"bench","messages":[{"role":"user","content":"What is the capital of France?"}]}"#)
+    short_request_as("", "sk-bench", "bench")
+}
+
+/// The same with a path's beginning, a key and a model of its own.
+pub(crate) fn short_request_as(path: &str, key: &str, model: &str) -> Vec<u8> {
+    let body =
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"What is the capital of France?"}}]}}"#);
+    post(path, key, &body)
 }
 
 /// Its reply's body.
 pub(crate) const SHORT_REPLY: &str = r#"{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"The capital of France is Paris."},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":14,"completion_tokens":8,"total_tokens":22}}"#;
 
-fn post(body: &str) -> Vec<u8> {
+fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
-         Authorization: Bearer sk-bench\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST {path}/v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+         Authorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
