@@ -8,8 +8,8 @@
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
-# zstd is C; everything else is Rust.
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+# zstd, the cryptography of TLS and the allocator are C (or assembler), the last with a Makefile; everything else is Rust.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked && cp target/release/limpid /limpid
