@@ -33,7 +33,7 @@ impl Sizes {
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         let most = (connections / 2).saturating_sub(SPARE);
         let flat = [10, 100, 1000, number("SCALE", 10_000)].map(|streams: usize| streams.min(most));
-        let steady = (number("GATEWAY_STREAMS", 100), number("GATEWAY_GAP_MS", 250));
+        let steady = (number("GATEWAY_STREAMS", 100), number("GATEWAY_GAP_MS", 500));
         Sizes {
             streams: number("STREAMS", 200).min(most),
             events: number("EVENTS", 100),
