@@ -124,7 +124,7 @@ where
     /// The head, if it is whole; interim ones are taken off.
     fn head(&mut self) -> Result<Option<ResponseHead>, Refused> {
         while !self.read.is_empty() && head::is_worth_reading(&self.read, self.seen) {
-            match head::take(&mut self.read, |bytes| head::read_response(bytes, &self.asked))? {
+            match head::read_response(&mut self.read, &self.asked)? {
                 Some((head, _)) if is_interim(head.parts.status) => self.seen = 0,
                 Some((_, len)) if len > MAX_HEAD => return Err(Refused::TooLarge),
                 Some((head, _)) => return Ok(Some(head)),

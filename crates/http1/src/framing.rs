@@ -116,7 +116,12 @@ impl Reading {
 }
 
 fn data(read: &mut BytesMut, count: usize) -> Option<Frame<Bytes>> {
-    (count > 0).then(|| Frame::data(read.split_to(count).freeze()))
+    if count == 0 {
+        return None;
+    }
+    // Whatever is left of the buffer would hold its memory.
+    let data = if count == read.len() { std::mem::take(read) } else { read.split_to(count) };
+    Some(Frame::data(data.freeze()))
 }
 
 /// How a body is framed for the other side.

@@ -36,7 +36,7 @@ pub fn written_response(parts: &response::Parts) -> Vec<u8> {
 ///
 /// [`Refused`].
 pub fn read_request(bytes: &Bytes) -> Result<Option<(Request, usize)>, Refused> {
-    let found = head::read_request(bytes)?;
+    let found = head::read_request(&mut BytesMut::from(&**bytes))?;
     Ok(found.map(|(head, len)| {
         let head::RequestHead { parts, reading, keep_alive, .. } = head;
         (Request { parts, keep_alive, reading }, len)

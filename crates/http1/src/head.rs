@@ -7,7 +7,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+};
 use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version, request, response};
 
 use crate::MAX_FIELDS;
@@ -61,7 +63,16 @@ impl From<httparse::Error> for Refused {
 #[derive(Debug, Clone)]
 struct Spelling {
     head: Bytes,
-    names: Vec<(u32, u32)>,
+    fields: Vec<Field>,
+}
+
+/// Where a field stands in its head, bytes from its begin.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: u32,
+    name_end: u32,
+    value: u32,
+    value_end: u32,
 }
 
 /// The reason phrase of a response, where it is not the usual one (RFC 9112 §4).
@@ -75,6 +86,8 @@ pub(crate) struct RequestHead {
     pub(crate) reading: Reading,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
+    /// Whether its sender takes trailers (RFC 9110 §6.5.1).
+    pub(crate) takes_trailers: bool,
 }
 
 /// A response's head, and what it tells of its connection and body.
@@ -89,7 +102,19 @@ pub(crate) struct ResponseHead {
 struct Place {
     len: usize,
     version: Version,
-    fields: Vec<[u32; 4]>,
+    fields: Vec<Field>,
+}
+
+/// A head's fields, and which of those that tell of its connection and body are among them: to look for each in the map
+/// takes longer than to see it pass.
+struct Fields {
+    map: HeaderMap,
+    extensions: Extensions,
+    connection: bool,
+    te: bool,
+    expect: bool,
+    coding: bool,
+    length: bool,
 }
 
 /// A head that is shorter is read anew with each byte, bytes.
@@ -113,11 +138,12 @@ fn span(within: &[u8], part: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
-fn places(within: &[u8], fields: &[httparse::Header<'_>]) -> Vec<[u32; 4]> {
+fn places(within: &[u8], fields: &[httparse::Header<'_>]) -> Vec<Field> {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let place = |field: &httparse::Header<'_>| {
         let (name, value) = (span(within, field.name.as_bytes()), span(within, field.value));
-        [number(name.start), number(name.end), number(value.start), number(value.end)]
+        let (name, name_end) = (number(name.start), number(name.end));
+        Field { name, name_end, value: number(value.start), value_end: number(value.end) }
     };
     fields.iter().map(place).collect()
 }
@@ -169,19 +195,43 @@ fn reason(head: &[u8]) -> Range<usize> {
 }
 
 impl Place {
-    fn fields(&self, head: &Bytes) -> Result<(HeaderMap, Extensions), Refused> {
+    fn fields(self, head: &Bytes) -> Result<Fields, Refused> {
         let mut map = HeaderMap::with_capacity(self.fields.len() + 1);
-        let mut names = Vec::with_capacity(self.fields.len());
-        for &[name, name_end, value, value_end] in &self.fields {
-            let part = |from: u32, to: u32| head.get(from as usize..to as usize).unwrap_or_default();
-            let key = HeaderName::from_bytes(part(name, name_end)).map_err(|_| Refused::Malformed)?;
-            let value = HeaderValue::from_maybe_shared(head.slice_ref(part(value, value_end)));
-            map.append(key, value.map_err(|_| Refused::Malformed)?);
-            names.push((name, name_end));
+        let (mut connection, mut te, mut expect, mut coding, mut length) = (false, false, false, false, false);
+        for &Field { name, name_end, value, value_end } in &self.fields {
+            let name = head.get(name as usize..name_end as usize).unwrap_or_default();
+            let name = HeaderName::from_bytes(name).map_err(|_| Refused::Malformed)?;
+            let value = HeaderValue::from_maybe_shared(head.slice(value as usize..value_end as usize));
+            match name {
+                CONNECTION => connection = true,
+                TE => te = true,
+                EXPECT => expect = true,
+                TRANSFER_ENCODING => coding = true,
+                CONTENT_LENGTH => length = true,
+                _ => {}
+            }
+            map.append(name, value.map_err(|_| Refused::Malformed)?);
         }
         let mut extensions = Extensions::new();
-        extensions.insert(Spelling { head: head.clone(), names });
-        Ok((map, extensions))
+        extensions.insert(Spelling { head: head.clone(), fields: self.fields });
+        Ok(Fields { map, extensions, connection, te, expect, coding, length })
+    }
+}
+
+impl Fields {
+    /// Whether the connection may be used again: unless its sender says otherwise in 1.1, only if it does in 1.0.
+    fn keep_alive(&self, version: Version) -> bool {
+        let says = |option: &[u8]| self.connection && lists(&self.map, &CONNECTION, option);
+        !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
+    }
+
+    /// Whether the last of the codings is `chunked`; `None` where there is no coding.
+    fn ends_in_chunked(&self) -> Option<bool> {
+        if self.coding { ends_in_chunked(&self.map) } else { None }
+    }
+
+    fn told_length(&self) -> Result<Option<u64>, Refused> {
+        if self.length { told_length(&self.map).map_err(|_| Refused::Malformed) } else { Ok(None) }
     }
 }
 
@@ -191,90 +241,74 @@ pub(crate) fn lists(fields: &HeaderMap, name: &HeaderName, option: &[u8]) -> boo
     listed.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
 }
 
-/// Whether the connection may be used again: unless its sender says otherwise in 1.1, only if it does in 1.0.
-fn keep_alive(version: Version, fields: &HeaderMap) -> bool {
-    let says = |option: &[u8]| lists(fields, &CONNECTION, option);
-    !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
+/// Takes a head of `len` bytes off the front of what was read. What comes behind it stays where it is.
+fn take_off(read: &mut BytesMut, len: usize) -> Bytes {
+    // Whatever is left of the buffer would hold its memory.
+    if read.len() == len { std::mem::take(read).freeze() } else { read.split_to(len).freeze() }
 }
 
-/// Reads a head from the front of what was read, and takes it off, if it has ended. Gives its length too.
-pub(crate) fn take<H>(
-    read: &mut BytesMut,
-    head: impl FnOnce(&Bytes) -> Result<Option<(H, usize)>, Refused>,
-) -> Result<Option<(H, usize)>, Refused> {
-    let bytes = std::mem::take(read).freeze();
-    let found = head(&bytes)?;
-    let used = found.as_ref().map_or(0, |(_, len)| *len);
-    *read = BytesMut::from(bytes.get(used..).unwrap_or_default());
-    Ok(found)
-}
-
-/// Reads the head of a request from the front of `bytes`; `None` where it has not ended. Gives its length too.
-pub(crate) fn read_request(bytes: &Bytes) -> Result<Option<(RequestHead, usize)>, Refused> {
-    let Some((place, [method, target])) = locate_request(bytes)? else { return Ok(None) };
+/// Takes the head of a request off the front of what was read; `None` where it has not ended. Gives its length too.
+pub(crate) fn read_request(read: &mut BytesMut) -> Result<Option<(RequestHead, usize)>, Refused> {
+    let Some((place, [method, target])) = locate_request(read)? else { return Ok(None) };
     if target.len() > MAX_TARGET {
         return Err(Refused::TargetTooLong);
     }
-    let head = bytes.slice(..place.len);
-    let (headers, extensions) = place.fields(&head)?;
-    let method = Method::from_bytes(head.get(method).unwrap_or_default());
-    let uri = Uri::from_maybe_shared(head.slice(target));
-    let reading = request_reading(place.version, &headers)?;
+    let (len, version) = (place.len, place.version);
+    let head = take_off(read, len);
+    let fields = place.fields(&head)?;
+    let reading = request_reading(version, &fields)?;
+    let keep_alive = version == Version::HTTP_11 && fields.keep_alive(version);
+    let expects = |v: &HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let expects_continue = version == Version::HTTP_11 && fields.expect && fields.map.get(EXPECT).is_some_and(expects);
+    let takes_trailers = fields.te && lists(&fields.map, &TE, b"trailers");
     let mut parts = Request::new(()).into_parts().0;
-    parts.method = method.map_err(|_| Refused::Malformed)?;
-    parts.uri = uri.map_err(|_| Refused::Malformed)?;
-    parts.version = place.version;
-    let expects_continue = place.version == Version::HTTP_11
-        && headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let keep_alive = place.version == Version::HTTP_11 && keep_alive(place.version, &headers);
-    parts.headers = headers;
-    parts.extensions = extensions;
-    Ok(Some((RequestHead { parts, reading, keep_alive, expects_continue }, place.len)))
+    parts.method = Method::from_bytes(head.get(method).unwrap_or_default()).map_err(|_| Refused::Malformed)?;
+    parts.uri = Uri::from_maybe_shared(head.slice(target)).map_err(|_| Refused::Malformed)?;
+    (parts.version, parts.headers, parts.extensions) = (version, fields.map, fields.extensions);
+    Ok(Some((RequestHead { parts, reading, keep_alive, expects_continue, takes_trailers }, len)))
 }
 
 /// Where a request's body ends (RFC 9112 §6.3). A length beside a coding, and a length that is told twice, are left for the
 /// caller to see and to refuse: here the coding counts, or the one number.
-fn request_reading(version: Version, fields: &HeaderMap) -> Result<Reading, Refused> {
-    match ends_in_chunked(fields) {
+fn request_reading(version: Version, fields: &Fields) -> Result<Reading, Refused> {
+    match fields.ends_in_chunked() {
         Some(true) if version == Version::HTTP_11 => Ok(Reading::Chunks(Box::default())),
         Some(_) => Err(Refused::Malformed),
-        None => Ok(Reading::Length(told_length(fields).map_err(|_| Refused::Malformed)?.unwrap_or(0))),
+        None => Ok(Reading::Length(fields.told_length()?.unwrap_or(0))),
     }
 }
 
-/// Reads the head of the response to a request of that method; `None` where it has not ended. Gives its length too.
-pub(crate) fn read_response(bytes: &Bytes, asked: &Method) -> Result<Option<(ResponseHead, usize)>, Refused> {
-    let Some((place, status)) = locate_response(bytes)? else { return Ok(None) };
-    let head = bytes.slice(..place.len);
-    let (headers, mut extensions) = place.fields(&head)?;
+/// Takes the head of the response to a request of that method off the front of what was read; `None` where it has not
+/// ended. Gives its length too.
+pub(crate) fn read_response(read: &mut BytesMut, asked: &Method) -> Result<Option<(ResponseHead, usize)>, Refused> {
+    let Some((place, status)) = locate_response(read)? else { return Ok(None) };
+    let (len, version) = (place.len, place.version);
+    let head = take_off(read, len);
+    let mut fields = place.fields(&head)?;
     let status = StatusCode::from_u16(status).map_err(|_| Refused::Malformed)?;
-    let reason = head.slice(reason(&head));
-    if status.canonical_reason().map(str::as_bytes) != Some(&*reason) {
-        extensions.insert(Reason(reason));
+    let reason = reason(&head);
+    if status.canonical_reason().map(str::as_bytes) != head.get(reason.clone()) {
+        fields.extensions.insert(Reason(head.slice(reason)));
     }
-    let reading = response_reading(place.version, status, asked, &headers)?;
-    let keep_alive = keep_alive(place.version, &headers);
+    let reading = response_reading(version, status, asked, &fields)?;
+    let keep_alive = fields.keep_alive(version);
     let mut parts = Response::new(()).into_parts().0;
-    (parts.status, parts.version, parts.headers, parts.extensions) = (status, place.version, headers, extensions);
-    Ok(Some((ResponseHead { parts, reading, keep_alive }, place.len)))
+    (parts.status, parts.version) = (status, version);
+    (parts.headers, parts.extensions) = (fields.map, fields.extensions);
+    Ok(Some((ResponseHead { parts, reading, keep_alive }, len)))
 }
 
 /// Where a response's body ends (RFC 9112 §6.3).
-fn response_reading(
-    version: Version,
-    status: StatusCode,
-    asked: &Method,
-    fields: &HeaderMap,
-) -> Result<Reading, Refused> {
+fn response_reading(version: Version, status: StatusCode, asked: &Method, fields: &Fields) -> Result<Reading, Refused> {
     let to_connect = *asked == Method::CONNECT && status.is_success();
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) || *asked == Method::HEAD || to_connect {
         return Ok(Reading::NONE);
     }
-    match ends_in_chunked(fields) {
+    match fields.ends_in_chunked() {
         Some(_) if version == Version::HTTP_10 => Err(Refused::Malformed),
         Some(true) => Ok(Reading::Chunks(Box::default())),
         Some(false) => Ok(Reading::ToEnd),
-        None => Ok(told_length(fields).map_err(|_| Refused::Malformed)?.map_or(Reading::ToEnd, Reading::Length)),
+        None => Ok(fields.told_length()?.map_or(Reading::ToEnd, Reading::Length)),
     }
 }
 
@@ -323,28 +357,35 @@ fn write_fields(fields: &HeaderMap, extensions: &Extensions, out: &mut Vec<u8>) 
 /// in which they came in, so what is looked for is mostly the first.
 struct Speller<'a> {
     spelling: &'a Spelling,
-    taken: Vec<bool>,
     /// All before it are taken.
     first: usize,
+    /// Those that were taken behind it; empty as long as there are none.
+    taken: Vec<bool>,
 }
 
 impl<'a> Speller<'a> {
     fn new(spelling: &'a Spelling) -> Speller<'a> {
-        Speller { spelling, taken: vec![false; spelling.names.len()], first: 0 }
+        Speller { spelling, first: 0, taken: Vec::new() }
     }
 
     /// The name, and whether a blank followed its colon.
     fn next(&mut self, name: &str) -> Option<(&'a [u8], bool)> {
-        let (names, head) = (&self.spelling.names, &self.spelling.head);
-        let text = |(from, to): (u32, u32)| head.get(from as usize..to as usize).unwrap_or_default();
-        let is_next = |i: &usize| !self.taken[*i] && text(names[*i]).eq_ignore_ascii_case(name.as_bytes());
-        let found = (self.first..names.len()).find(is_next)?;
-        self.taken[found] = true;
-        while self.taken.get(self.first) == Some(&true) {
+        let Spelling { head, fields } = self.spelling;
+        let text = |field: &Field| head.get(field.name as usize..field.name_end as usize).unwrap_or_default();
+        let is_taken = |taken: &[bool], i: usize| taken.get(i) == Some(&true);
+        let is = |field: &Field| text(field).eq_ignore_ascii_case(name.as_bytes());
+        let found = (self.first..fields.len()).find(|i| !is_taken(&self.taken, *i) && is(&fields[*i]))?;
+        if found == self.first {
+            self.first += 1;
+        } else {
+            self.taken.resize(fields.len(), false);
+            self.taken[found] = true;
+        }
+        while is_taken(&self.taken, self.first) {
             self.first += 1;
         }
-        let blank = head.get(names[found].1 as usize + 1).is_some_and(|b| matches!(b, b' ' | b'\t'));
-        Some((text(names[found]), blank))
+        let blank = head.get(fields[found].name_end as usize + 1).is_some_and(|b| matches!(b, b' ' | b'\t'));
+        Some((text(&fields[found]), blank))
     }
 }
 

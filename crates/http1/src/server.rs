@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -170,7 +170,7 @@ impl Client {
             loop {
                 let read = inbound.read.len();
                 if read > 0 && head::is_worth_reading(&inbound.read, seen) {
-                    match head::take(&mut inbound.read, head::read_request)? {
+                    match head::read_request(&mut inbound.read)? {
                         Some((_, len)) if len > self.limits.max_head => return Poll::Ready(Err(Refused::TooLarge)),
                         Some((head, _)) => return Poll::Ready(Ok(Some(head))),
                         None => {}
@@ -190,9 +190,9 @@ impl Client {
     }
 
     fn request(&self, head: RequestHead) -> (Request<RequestBody>, Asked) {
-        let RequestHead { parts, reading, keep_alive, expects_continue } = head;
-        let trailers = head::lists(&parts.headers, &TE, b"trailers");
-        let asked = Asked { method: parts.method.clone(), trailers, version: parts.version, keep_alive };
+        let RequestHead { parts, reading, keep_alive, expects_continue, takes_trailers } = head;
+        let asked =
+            Asked { method: parts.method.clone(), trailers: takes_trailers, version: parts.version, keep_alive };
         let mut inbound = lock(&self.inbound);
         inbound.reading = reading;
         // What has come already was not waited for.

@@ -10,7 +10,7 @@ use http::uri::Authority;
 use http::{Request, Response, StatusCode, Version};
 use limpid_core::RelayFailure;
 
-use crate::headers::is_plain_chunked;
+use crate::headers::{is_chunked, is_plain_chunked};
 
 /// Refuses a request whose length, transfer coding or `Host` is not one plain value.
 ///
@@ -19,12 +19,29 @@ use crate::headers::is_plain_chunked;
 /// [`RelayFailure::BadRequest`]; nothing may go upstream, and what follows on the connection cannot be trusted.
 pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
     let fields = request.headers();
-    let sound = fields.get_all(CONTENT_LENGTH).iter().count() + fields.get_all(TRANSFER_ENCODING).iter().count() <= 1
-        && lengths_agree(fields)
-        && chunked_or_none(fields)
-        && host_is_sound(fields, request.uri().authority(), request.version())
-        && !fields.keys().any(|name| resembles_framing(name.as_str()));
-    if sound { Ok(()) } else { Err(RelayFailure::BadRequest) }
+    let (mut framed, mut hosts) = (0, 0);
+    // One walk: looking for each in the map takes longer.
+    let fields_are_sound = fields.iter().all(|(name, value)| match *name {
+        CONTENT_LENGTH => {
+            framed += 1;
+            is_plain_number(value)
+        }
+        TRANSFER_ENCODING => {
+            framed += 1;
+            is_chunked(value)
+        }
+        HOST => {
+            hosts += 1;
+            host_is_sound(value, request.uri().authority(), request.version())
+        }
+        _ => !resembles_framing(name.as_str()),
+    });
+    let named = match request.version() {
+        Version::HTTP_11 => hosts == 1,
+        Version::HTTP_2 => hosts == 1 || (hosts == 0 && request.uri().authority().is_some()),
+        _ => hosts <= 1,
+    };
+    if fields_are_sound && framed <= 1 && named { Ok(()) } else { Err(RelayFailure::BadRequest) }
 }
 
 /// Whether a name is that of a length or a coding but for what stands between its letters, such as `content_length`.
@@ -55,9 +72,13 @@ pub(crate) fn response<B>(response: &Response<B>, may_switch: bool) -> Result<()
 
 /// All lengths are the same plain number. A response may repeat it (RFC 9110 §8.6); it goes on once.
 fn lengths_agree(fields: &HeaderMap) -> bool {
-    let mut lengths = fields.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return true };
-    !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lengths.all(|other| other == first)
+    is_plain_number(first) && lengths.all(|other| other == first)
+}
+
+fn is_plain_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 fn chunked_or_none(fields: &HeaderMap) -> bool {
@@ -66,20 +87,9 @@ fn chunked_or_none(fields: &HeaderMap) -> bool {
 
 /// One `Host` in HTTP/1.1 (RFC 9112 §3.2); in HTTP/2 it or `:authority`, and the same if there are both (RFC 9113
 /// §8.3.1). An authority in an HTTP/1.1 target wins over `Host` (RFC 9112 §3.2.2), so there they may differ.
-fn host_is_sound(fields: &HeaderMap, authority: Option<&Authority>, version: Version) -> bool {
-    let mut hosts = fields.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => false,
-        (None, None) => match version {
-            Version::HTTP_11 => false,
-            Version::HTTP_2 => authority.is_some(),
-            _ => true,
-        },
-        (Some(host), None) => {
-            let same = authority.is_none_or(|a| host.as_bytes().eq_ignore_ascii_case(a.as_str().as_bytes()));
-            is_host(host) && (same || version != Version::HTTP_2)
-        }
-    }
+fn host_is_sound(host: &HeaderValue, authority: Option<&Authority>, version: Version) -> bool {
+    let same = authority.is_none_or(|a| host.as_bytes().eq_ignore_ascii_case(a.as_str().as_bytes()));
+    is_host(host) && (same || version != Version::HTTP_2)
 }
 
 /// A name or address with or without a port. It may be empty (RFC 9110 §7.2).

@@ -1,6 +1,7 @@
 //! What a proxy must take off a message, and nothing more (RFC 9110 §7.6.1).
 //!
-//! Fields are carried over in their order into a new map, because removing from a `HeaderMap` shuffles the rest. The case
+//! Where nothing is to be taken off, which is most often so, the map goes on as it is; else the fields are carried over in
+//! their order into a new one, because removing from a `HeaderMap` shuffles the rest. The case
 //! of names is kept on both legs of HTTP/1.1 (`limpid_http1::head`). `HeaderMap` groups repeated fields of one name behind
 //! its first; their order among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
 //!
@@ -12,15 +13,12 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{StatusCode, Version};
-use limpid_route::LIMPID_FIELDS;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use limpid_route::is_limpid_field;
 
 /// The request's fields, which came by `version`, as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own
 /// fields are read and gone. `switch`: it asks for WebSocket, and goes on as such.
-pub(crate) fn request(fields: &HeaderMap, version: Version, host: &HeaderValue, switch: bool) -> HeaderMap {
-    let mut out = carry_over(fields, Keep { chunked: true, switch }, |name| LIMPID_FIELDS.contains(name));
+pub(crate) fn request(fields: HeaderMap, version: Version, host: &HeaderValue, switch: bool) -> HeaderMap {
+    let mut out = carry_over(fields, Keep { chunked: true, switch }, is_limpid_field);
     match out.get_mut(HOST) {
         Some(value) => *value = host.clone(),
         None => {
@@ -44,7 +42,7 @@ fn join_cookies(fields: &mut HeaderMap) {
 }
 
 /// The response's fields as they go to a client that speaks `version`.
-pub(crate) fn response(fields: &HeaderMap, status: StatusCode, version: Version) -> HeaderMap {
+pub(crate) fn response(fields: HeaderMap, status: StatusCode, version: Version) -> HeaderMap {
     // A reply to HEAD, a 204 or 304 may announce the length of what it does not carry; that stays as it is.
     let switch = status == StatusCode::SWITCHING_PROTOCOLS;
     let chunked = version == Version::HTTP_11 && status != StatusCode::NO_CONTENT && !switch;
@@ -60,11 +58,14 @@ struct Keep {
     switch: bool,
 }
 
-fn carry_over(fields: &HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let named = named_by_connection(fields);
-    let chunked = keep.chunked && is_plain_chunked(fields);
+fn carry_over(fields: HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    if goes_on_whole(&fields, keep, &own) {
+        return fields;
+    }
+    let named = named_by_connection(&fields);
+    let chunked = keep.chunked && is_plain_chunked(&fields);
     let mut out = HeaderMap::with_capacity(fields.keys_len() + 1);
-    for (name, value) in fields {
+    for (name, value) in &fields {
         if keep.switch && *name == CONNECTION {
             out.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             continue;
@@ -84,14 +85,31 @@ fn carry_over(fields: &HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool)
     out
 }
 
+/// Whether none of the fields would be left out. `Connection` is the one that could name others.
+fn goes_on_whole(fields: &HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) -> bool {
+    let mut framed = false;
+    fields.iter().all(|(name, value)| match *name {
+        CONTENT_LENGTH => !std::mem::replace(&mut framed, true),
+        TRANSFER_ENCODING => {
+            keep.chunked && !std::mem::replace(&mut framed, true) && is_chunked(value)
+        }
+        _ => !is_hop_by_hop(name) && !own(name),
+    })
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE].contains(name)
+    matches!(*name, CONNECTION | TE | UPGRADE) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
 /// `Transfer-Encoding` is there once and says `chunked` alone.
 pub(crate) fn is_plain_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-    matches!((codings.next(), codings.next()), (Some(v), None) if v.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    matches!((codings.next(), codings.next()), (Some(only), None) if is_chunked(only))
+}
+
+/// It says `chunked` alone.
+pub(crate) fn is_chunked(coding: &HeaderValue) -> bool {
+    coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
 /// The names that `Connection` lists. Framing and `Host` are not for a sender to remove, whatever it lists.
@@ -131,7 +149,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("authorization", "Bearer k"),
         ]);
-        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up:1"), false);
+        let out = request(sent.clone(), Version::HTTP_11, &HeaderValue::from_static("up:1"), false);
         assert_eq!(
             lines(&out),
             [
@@ -147,15 +165,15 @@ mod tests {
     #[test]
     fn connection_cannot_take_away_the_framing() {
         let sent = fields(&[("connection", "content-length, host"), ("content-length", "3"), ("host", "h")]);
-        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"), false);
+        let out = request(sent.clone(), Version::HTTP_11, &HeaderValue::from_static("up"), false);
         assert_eq!(lines(&out), ["content-length: 3", "host: up"]);
     }
 
     #[test]
     fn a_length_beside_chunked_goes() {
         let sent = fields(&[("content-length", "3"), ("transfer-encoding", "chunked")]);
-        assert_eq!(lines(&response(&sent, StatusCode::OK, Version::HTTP_11)), ["transfer-encoding: chunked"]);
-        assert!(response(&sent, StatusCode::OK, Version::HTTP_2).is_empty());
+        assert_eq!(lines(&response(sent.clone(), StatusCode::OK, Version::HTTP_11)), ["transfer-encoding: chunked"]);
+        assert!(response(sent.clone(), StatusCode::OK, Version::HTTP_2).is_empty());
     }
 
     #[test]
@@ -167,19 +185,19 @@ mod tests {
             ("x-hop", "1"),
             ("sec-websocket-key", "k"),
         ]);
-        let out = request(&sent, Version::HTTP_11, &HeaderValue::from_static("up"), true);
+        let out = request(sent.clone(), Version::HTTP_11, &HeaderValue::from_static("up"), true);
         assert_eq!(lines(&out), ["upgrade: websocket", "host: up", "connection: Upgrade", "sec-websocket-key: k"]);
-        let out = response(&sent, StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11);
+        let out = response(sent.clone(), StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11);
         assert!(lines(&out).contains(&"connection: Upgrade".to_owned()));
-        assert!(!response(&sent, StatusCode::OK, Version::HTTP_11).contains_key("upgrade"));
+        assert!(!response(sent.clone(), StatusCode::OK, Version::HTTP_11).contains_key("upgrade"));
     }
 
     #[test]
     fn cookies_are_joined_only_if_http_2_may_have_split_them() {
         let sent = fields(&[("cookie", "a=1"), ("cookie", "b=2"), ("host", "h")]);
         let host = HeaderValue::from_static("up");
-        assert_eq!(lines(&request(&sent, Version::HTTP_2, &host, false)), ["cookie: a=1; b=2", "host: up"]);
-        assert_eq!(lines(&request(&sent, Version::HTTP_11, &host, false)), ["cookie: a=1", "cookie: b=2", "host: up"]);
+        assert_eq!(lines(&request(sent.clone(), Version::HTTP_2, &host, false)), ["cookie: a=1; b=2", "host: up"]);
+        assert_eq!(lines(&request(sent.clone(), Version::HTTP_11, &host, false)), ["cookie: a=1", "cookie: b=2", "host: up"]);
     }
 
     #[test]
@@ -191,9 +209,9 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("set-cookie", "b"),
         ]);
-        let out = response(&sent, StatusCode::OK, Version::HTTP_11);
+        let out = response(sent.clone(), StatusCode::OK, Version::HTTP_11);
         assert_eq!(lines(&out), ["server: x", "set-cookie: a", "set-cookie: b", "transfer-encoding: chunked"]);
-        let out = response(&sent, StatusCode::OK, Version::HTTP_2);
+        let out = response(sent.clone(), StatusCode::OK, Version::HTTP_2);
         assert_eq!(lines(&out), ["server: x", "set-cookie: a", "set-cookie: b"]);
     }
 }

@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderMap, HeaderName};
+use http::header::HOST;
 use http::{Request, Response, StatusCode, Uri, Version};
 use limpid_core::RelayFailure;
 use limpid_route::{Subject, classify};
@@ -95,17 +95,21 @@ async fn route(
     shared: &Shared,
     mut request: Request<RequestBody>,
 ) -> Result<(&Upstream, Request<RequestBody>), RelayFailure> {
-    let (uri, fields) = (request.uri().clone(), request.headers());
-    let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(fields, &HOST)).map(str::to_owned);
-    let mut subject = Subject { host: host.as_deref(), path: uri.path(), model: None };
-    let facts =
-        if shared.routes.needs_model(subject) { model_peek::peek(request.body_mut()).await } else { <_>::default() };
+    let needs_model = shared.routes.needs_model(subject(&request));
+    let facts = if needs_model { model_peek::peek(request.body_mut()).await } else { <_>::default() };
     if request.body().tap().broken().is_some() {
         return Err(RelayFailure::RequestBody);
     }
-    subject.model = facts.model.as_deref();
+    let subject = Subject { model: facts.model.as_deref(), ..subject(&request) };
     let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));
     Ok((chosen.ok_or(RelayFailure::NoRoute)?, request))
+}
+
+/// What the request's head tells of where it goes.
+fn subject<B>(request: &Request<B>) -> Subject<'_> {
+    let host = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = host.or_else(|| request.headers().get(HOST)?.to_str().ok());
+    Subject { host, path: request.uri().path(), model: None }
 }
 
 /// The request as the upstream gets it. `parts.extensions` carry the case of the fields' names.
@@ -121,7 +125,7 @@ fn for_upstream(
     if let Some(takes) = TakesTrailers::read(&parts.headers) {
         parts.extensions.insert(takes);
     }
-    parts.headers = headers::request(&parts.headers, parts.version, upstream.target.host_field(), websocket);
+    parts.headers = headers::request(parts.headers, parts.version, upstream.target.host_field(), websocket);
     if let Some(key) = &upstream.key {
         parts.headers = key.replace(&parts.headers);
     }
@@ -141,14 +145,10 @@ fn for_client(
     let Answer { response, watchdog } = answer;
     let (mut parts, body) = response.into_parts();
     exchange.answered(parts.status.as_u16(), &parts.headers);
-    parts.headers = headers::response(&parts.headers, parts.status, version);
+    parts.headers = headers::response(parts.headers, parts.status, version);
     parts.version = version;
     let asked = if asks && parts.status.is_success() { exchange.tap() } else { None };
     let edited = asked.and_then(|tap| ask_usage::take_out(&tap, &mut parts.headers, shared.observe.limits.event_bytes));
     let body = RelayedBody::new(body, exchange, shared.clock.clone(), watchdog, edited);
     Response::from_parts(parts, ResponseBody::Relayed(body))
-}
-
-fn text<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    fields.get(name)?.to_str().ok()
 }

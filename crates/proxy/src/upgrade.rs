@@ -100,7 +100,7 @@ pub(crate) fn switch(
     exchange.answered(parts.status.as_u16(), &parts.headers);
     // Only a connection of HTTP/1.1 can switch, and only such a one was asked for.
     let Some((upstream, read)) = reply.into_switched() else { return reply::answer(exchange, RelayFailure::Internal) };
-    parts.headers = headers::response(&parts.headers, parts.status, Version::HTTP_11);
+    parts.headers = headers::response(parts.headers, parts.status, Version::HTTP_11);
     parts.version = Version::HTTP_11;
     let silence = Silence { limit: idle, began: Instant::now(), moved_ns: AtomicU64::new(0) };
     let splice = Splice { upstream, read, exchange, clock, silence };

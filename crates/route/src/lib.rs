@@ -9,7 +9,7 @@ mod labels;
 mod table;
 mod target;
 
-pub use caller::{KeyNames, LIMPID_FIELDS};
+pub use caller::{KeyNames, is_limpid_field};
 pub use endpoint::classify;
 pub use labels::{BadSource, LabelRules, LabelSource};
 pub use table::{Match, ModelPattern, RouteTable, Subject};

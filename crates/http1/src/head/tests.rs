@@ -1,11 +1,11 @@
 use super::*;
 
 fn request(text: &str) -> Result<Option<(RequestHead, usize)>, Refused> {
-    read_request(&Bytes::copy_from_slice(text.as_bytes()))
+    read_request(&mut BytesMut::from(text))
 }
 
 fn response(text: &str, asked: &Method) -> Result<Option<(ResponseHead, usize)>, Refused> {
-    read_response(&Bytes::copy_from_slice(text.as_bytes()), asked)
+    read_response(&mut BytesMut::from(text), asked)
 }
 
 #[test]
