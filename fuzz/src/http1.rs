@@ -176,7 +176,7 @@ impl Reading {
         }
         let length = (!chunked).then_some(raw.len() as u64);
         let has_framing = ["content-length", "transfer-encoding"].map(|name| request.parts.headers.contains_key(name));
-        let up = sent(http::Request::from_parts(request.parts, Given::new(frames, length)));
+        let up = sent(http::Request::from_parts(request.parts, Given::new(frames, length)), Some(&request.spelling));
         let Some(head) = Head::of_request(&up) else { panic!("a head goes up that is none") };
         assert_eq!(has_framing, ["content-length", "transfer-encoding"].map(|name| head.has(name)), "another framing");
         let body = if chunked { decoded(&up[head.len..]) } else { Some(up[head.len..].to_vec()) };

@@ -21,6 +21,7 @@ use crate::chunks::{Chunks, Part};
 use crate::framing::{BodyError, Framing, Reading, Wire};
 use crate::head::{self, Refused, ResponseHead};
 use crate::scratch::{poll_read, poll_read_behind};
+use crate::spelling::Spelling;
 use crate::trailers;
 use crate::upload::Upload;
 
@@ -69,25 +70,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     /// Sends a request, with the target and the fields as they are, and waits for the head of its response. Interim
-    /// responses are passed over.
+    /// responses are passed over. `spelling`: how its head was written.
     ///
     /// # Errors
     ///
     /// [`SendError`]; the connection is closed.
-    pub fn send<B>(self, request: Request<B>) -> impl Future<Output = Result<Response<Reply<T, B>>, SendError>>
+    pub fn send<B>(
+        self,
+        request: Request<B>,
+        spelling: Option<&Spelling>,
+    ) -> impl Future<Output = Result<Response<Reply<T, B>>, SendError>> + use<T, B>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let asked = request.method().clone();
-        let mut waiting =
-            Waiting { io: self.0, upload: Some(Box::new(Upload::new(request))), read: BytesMut::new(), asked, seen: 0 };
+        let upload = Some(Box::new(Upload::new(request, spelling)));
+        let mut waiting = Waiting { io: self.0, upload, read: BytesMut::new(), asked, seen: 0 };
         // The future holds nothing twice: one is made for every request.
         async move {
             let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
             let Waiting { io, upload, read, .. } = waiting;
-            let ResponseHead { parts, reading, keep_alive } = head;
-            let reply = Reply { io, read, reading, malformed: false, keep_alive, upload };
+            let ResponseHead { parts, spelling, reading, keep_alive } = head;
+            let reply = Reply { io, read, reading, malformed: false, keep_alive, upload, spelling: Some(spelling) };
             Ok(Response::from_parts(parts, reply))
         }
     }
@@ -170,6 +175,7 @@ pub struct Reply<T, B> {
     malformed: bool,
     keep_alive: bool,
     upload: Option<Box<Upload<B>>>,
+    spelling: Option<Spelling>,
 }
 
 impl<T, B> Reply<T, B>
@@ -178,6 +184,11 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// How its head was written, once.
+    pub fn take_spelling(&mut self) -> Option<Spelling> {
+        self.spelling.take()
+    }
+
     /// Whether [`poll_wire`](Reply::poll_wire) gives what a body that is framed so is on the wire.
     pub fn is_framed_as(&self, framing: &Framing) -> bool {
         match self.reading {

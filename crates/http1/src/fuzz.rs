@@ -11,6 +11,7 @@ use crate::chunks::Malformed;
 use crate::framing::Reading;
 pub use crate::head::may_have_ended;
 use crate::head::{self, Refused};
+use crate::spelling::Spelling;
 
 /// A request whose head was read, and what is yet to come of its body.
 #[derive(Debug)]
@@ -19,14 +20,16 @@ pub struct Request {
     pub parts: request::Parts,
     /// Whether another may follow it.
     pub keep_alive: bool,
+    /// How it was written.
+    pub spelling: Spelling,
     reading: Reading,
 }
 
 /// A response's head as it goes on.
 #[must_use]
-pub fn written_response(parts: &response::Parts) -> Vec<u8> {
+pub fn written_response(parts: &response::Parts, spelling: Option<&Spelling>) -> Vec<u8> {
     let mut out = Vec::new();
-    head::write_response(parts, b"", &mut out);
+    head::write_response(parts, spelling, b"", &mut out);
     out
 }
 
@@ -38,8 +41,8 @@ pub fn written_response(parts: &response::Parts) -> Vec<u8> {
 pub fn read_request(bytes: &Bytes) -> Result<Option<(Request, usize)>, Refused> {
     let found = head::read_request(&mut BytesMut::from(&**bytes))?;
     Ok(found.map(|(head, len)| {
-        let head::RequestHead { parts, reading, keep_alive, .. } = head;
-        (Request { parts, keep_alive, reading }, len)
+        let head::RequestHead { parts, spelling, reading, keep_alive, .. } = head;
+        (Request { parts, keep_alive, spelling, reading }, len)
     }))
 }
 
@@ -48,7 +51,7 @@ impl Request {
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        head::write_request(&self.parts, b"", &mut out);
+        head::write_request(&self.parts, Some(&self.spelling), b"", &mut out);
         out
     }
 

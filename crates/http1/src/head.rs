@@ -1,19 +1,16 @@
-//! Heads: read into `http`'s types, and written with each name in the case that it came in.
-//!
-//! A [`HeaderMap`] has names in lower case and groups repeated ones behind the first. `Spelling`, an extension, keeps how
-//! the names stood in the head. Values share the memory of the head that they came in.
+//! Heads: read into `http`'s types, and written with each name in the case that it came in ([`Spelling`]). Values share the
+//! memory of the head that they came in.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-};
-use http::{Extensions, Method, Request, Response, StatusCode, Uri, Version, request, response};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Uri, Version, request, response};
 
 use crate::MAX_FIELDS;
 use crate::framing::{Reading, ends_in_chunked, told_length};
+use crate::spelling::{self, Field, Spelling};
 
 /// The longest target, bytes; what a [`Uri`] can hold.
 const MAX_TARGET: usize = (u16::MAX - 1) as usize;
@@ -59,30 +56,11 @@ impl From<httparse::Error> for Refused {
     }
 }
 
-/// How the names of a head's fields were written, in their order.
-#[derive(Debug, Clone)]
-struct Spelling {
-    head: Bytes,
-    fields: Vec<Field>,
-}
-
-/// Where a field stands in its head, bytes from its begin.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    name: u32,
-    name_end: u32,
-    value: u32,
-    value_end: u32,
-}
-
-/// The reason phrase of a response, where it is not the usual one (RFC 9112 §4).
-#[derive(Debug, Clone)]
-struct Reason(Bytes);
-
 /// A request's head, and what it tells of its connection and body.
 #[derive(Debug)]
 pub(crate) struct RequestHead {
     pub(crate) parts: request::Parts,
+    pub(crate) spelling: Spelling,
     pub(crate) reading: Reading,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
@@ -94,6 +72,7 @@ pub(crate) struct RequestHead {
 #[derive(Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) parts: response::Parts,
+    pub(crate) spelling: Spelling,
     pub(crate) reading: Reading,
     pub(crate) keep_alive: bool,
 }
@@ -109,7 +88,7 @@ struct Place {
 /// takes longer than to see it pass.
 struct Fields {
     map: HeaderMap,
-    extensions: Extensions,
+    spelling: Spelling,
     connection: bool,
     te: bool,
     expect: bool,
@@ -212,9 +191,8 @@ impl Place {
             }
             map.append(name, value.map_err(|_| Refused::Malformed)?);
         }
-        let mut extensions = Extensions::new();
-        extensions.insert(Spelling { head: head.clone(), fields: self.fields });
-        Ok(Fields { map, extensions, connection, te, expect, coding, length })
+        let spelling = Spelling::new(head.clone(), self.fields);
+        Ok(Fields { map, spelling, connection, te, expect, coding, length })
     }
 }
 
@@ -264,8 +242,11 @@ pub(crate) fn read_request(read: &mut BytesMut) -> Result<Option<(RequestHead, u
     let mut parts = Request::new(()).into_parts().0;
     parts.method = Method::from_bytes(head.get(method).unwrap_or_default()).map_err(|_| Refused::Malformed)?;
     parts.uri = Uri::from_maybe_shared(head.slice(target)).map_err(|_| Refused::Malformed)?;
-    (parts.version, parts.headers, parts.extensions) = (version, fields.map, fields.extensions);
-    Ok(Some((RequestHead { parts, reading, keep_alive, expects_continue, takes_trailers }, len)))
+    (parts.version, parts.headers) = (version, fields.map);
+    Ok(Some((
+        RequestHead { parts, spelling: fields.spelling, reading, keep_alive, expects_continue, takes_trailers },
+        len,
+    )))
 }
 
 /// Where a request's body ends (RFC 9112 §6.3). A length beside a coding, and a length that is told twice, are left for the
@@ -288,14 +269,13 @@ pub(crate) fn read_response(read: &mut BytesMut, asked: &Method) -> Result<Optio
     let status = StatusCode::from_u16(status).map_err(|_| Refused::Malformed)?;
     let reason = reason(&head);
     if status.canonical_reason().map(str::as_bytes) != head.get(reason.clone()) {
-        fields.extensions.insert(Reason(head.slice(reason)));
+        fields.spelling.reason = Some(head.slice(reason));
     }
     let reading = response_reading(version, status, asked, &fields)?;
     let keep_alive = fields.keep_alive(version);
     let mut parts = Response::new(()).into_parts().0;
-    (parts.status, parts.version) = (status, version);
-    (parts.headers, parts.extensions) = (fields.map, fields.extensions);
-    Ok(Some((ResponseHead { parts, reading, keep_alive }, len)))
+    (parts.status, parts.version, parts.headers) = (status, version, fields.map);
+    Ok(Some((ResponseHead { parts, spelling: fields.spelling, reading, keep_alive }, len)))
 }
 
 /// Where a response's body ends (RFC 9112 §6.3).
@@ -313,7 +293,7 @@ fn response_reading(version: Version, status: StatusCode, asked: &Method, fields
 }
 
 /// Writes a request's head. `more` stands behind its fields: whole lines.
-pub(crate) fn write_request(parts: &request::Parts, more: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_request(parts: &request::Parts, spelling: Option<&Spelling>, more: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
     match parts.uri.path_and_query() {
@@ -321,72 +301,24 @@ pub(crate) fn write_request(parts: &request::Parts, more: &[u8], out: &mut Vec<u
         None => out.push(b'/'),
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(&parts.headers, &parts.extensions, out);
+    spelling::write(&parts.headers, spelling, out);
     out.extend_from_slice(more);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a response's head. `more` stands behind its fields: whole lines.
-pub(crate) fn write_response(parts: &response::Parts, more: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_response(parts: &response::Parts, spelling: Option<&Spelling>, more: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(if parts.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(parts.status.as_str().as_bytes());
     out.push(b' ');
-    match parts.extensions.get::<Reason>() {
-        Some(Reason(reason)) => out.extend_from_slice(reason),
+    match spelling.and_then(|s| s.reason.as_ref()) {
+        Some(reason) => out.extend_from_slice(reason),
         None => out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes()),
     }
     out.extend_from_slice(b"\r\n");
-    write_fields(&parts.headers, &parts.extensions, out);
+    spelling::write(&parts.headers, spelling, out);
     out.extend_from_slice(more);
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_fields(fields: &HeaderMap, extensions: &Extensions, out: &mut Vec<u8>) {
-    let mut spelling = extensions.get::<Spelling>().map(Speller::new);
-    for (name, value) in fields {
-        let (spelt, blank) =
-            spelling.as_mut().and_then(|s| s.next(name.as_str())).unwrap_or((name.as_str().as_bytes(), true));
-        out.extend_from_slice(spelt);
-        out.extend_from_slice(if value.is_empty() && !blank { b":" } else { b": " });
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// Finds how each name was written: of several of one name the first that is not taken. Fields mostly come out in the order
-/// in which they came in, so what is looked for is mostly the first.
-struct Speller<'a> {
-    spelling: &'a Spelling,
-    /// All before it are taken.
-    first: usize,
-    /// Those that were taken behind it; empty as long as there are none.
-    taken: Vec<bool>,
-}
-
-impl<'a> Speller<'a> {
-    fn new(spelling: &'a Spelling) -> Speller<'a> {
-        Speller { spelling, first: 0, taken: Vec::new() }
-    }
-
-    /// The name, and whether a blank followed its colon.
-    fn next(&mut self, name: &str) -> Option<(&'a [u8], bool)> {
-        let Spelling { head, fields } = self.spelling;
-        let text = |field: &Field| head.get(field.name as usize..field.name_end as usize).unwrap_or_default();
-        let is_taken = |taken: &[bool], i: usize| taken.get(i) == Some(&true);
-        let is = |field: &Field| text(field).eq_ignore_ascii_case(name.as_bytes());
-        let found = (self.first..fields.len()).find(|i| !is_taken(&self.taken, *i) && is(&fields[*i]))?;
-        if found == self.first {
-            self.first += 1;
-        } else {
-            self.taken.resize(fields.len(), false);
-            self.taken[found] = true;
-        }
-        while is_taken(&self.taken, self.first) {
-            self.first += 1;
-        }
-        let blank = head.get(fields[found].name_end as usize + 1).is_some_and(|b| matches!(b, b' ' | b'\t'));
-        Some((text(&fields[found]), blank))
-    }
 }
 
 #[cfg(test)]

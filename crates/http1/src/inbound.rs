@@ -11,6 +11,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use crate::framing::{BodyError, Reading};
 use crate::scratch::poll_read_behind;
+use crate::spelling::Spelling;
 
 /// What comes from the client. Shared with the body of the request that is being served; both sides are in one task.
 #[derive(Debug)]
@@ -83,13 +84,19 @@ pub struct RequestBody {
     turn: u64,
     over: bool,
     length: Option<u64>,
+    spelling: Option<Spelling>,
 }
 
 impl RequestBody {
     /// The body that the connection is about to read.
-    pub(crate) fn new(shared: &Shared, inbound: &Inbound) -> RequestBody {
+    pub(crate) fn new(shared: &Shared, inbound: &Inbound, spelling: Spelling) -> RequestBody {
         let (over, length) = (inbound.reading.is_end(), inbound.reading.length());
-        RequestBody { inbound: Arc::clone(shared), turn: inbound.turn, over, length }
+        RequestBody { inbound: Arc::clone(shared), turn: inbound.turn, over, length, spelling: Some(spelling) }
+    }
+
+    /// How its head was written, once.
+    pub fn take_spelling(&mut self) -> Option<Spelling> {
+        self.spelling.take()
     }
 }
 

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | [`server`] | a client's connection: reads requests, writes responses |
 //! | [`client`] | an upstream's connection: writes a request, reads its response |
-//! | [`head`] | heads, read and written with their names in the case that they came in |
+//! | [`head`] | heads, read and written |
+//! | [`spelling`] | the case that their names came in, and what else of a head would be lost |
 //! | [`chunks`] | the chunked coding, followed byte by byte |
 //! | [`framing`] | where a body ends, and how one is framed |
 //! | [`scratch`] | the one buffer of each thread |
@@ -28,6 +29,7 @@ pub mod fuzz;
 pub mod head;
 pub mod scratch;
 pub mod server;
+pub mod spelling;
 
 mod inbound;
 mod respond;

@@ -9,7 +9,7 @@
 //! is reset would lose the answer (RFC 9112 §9.6).
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 pub use crate::framing::Wire;
 use crate::framing::{Framing, Reading};
@@ -29,6 +29,7 @@ use crate::head::{self, Refused, RequestHead};
 pub use crate::inbound::RequestBody;
 use crate::inbound::{Inbound, Shared, lock};
 use crate::respond::{Outcome, Respond};
+use crate::spelling::Spelling;
 
 /// How long a client may go on sending to a connection that is being closed.
 const LINGER: Duration = Duration::from_secs(1);
@@ -52,6 +53,11 @@ pub trait Outgoing {
         framing: &Framing,
         into: &mut [u8],
     ) -> Poll<Result<Wire, Self::Error>>;
+
+    /// How the head of its response was written, if it came from elsewhere; asked for once, before all else.
+    fn take_spelling(&mut self) -> Option<Spelling> {
+        None
+    }
 
     /// Its last byte has been handed to the kernel, or to a connection that waits for its reader.
     fn sent(&mut self);
@@ -94,7 +100,7 @@ pub async fn serve<S, F, B>(
     io: TcpStream,
     read: BytesMut,
     limits: Limits,
-    mut draining: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
     mut service: S,
 ) -> Ended
 where
@@ -104,17 +110,23 @@ where
 {
     let (from, to) = io.into_split();
     let inbound = Inbound { from: Some(from), read, reading: Reading::NONE, expects: false, turn: 0, watcher: None };
-    let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits };
+    let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits, seen: 0 };
+    let mut patience = Patience::new(limits.head_timeout);
+    let mut told = draining.clone();
+    let mut told_or_gone = pin!(told.wait_for(|draining| *draining));
     loop {
-        let head = tokio::select! {
-            biased;
-            head = timeout(limits.head_timeout, client.read_head()) => head,
-            _told_or_gone = draining.wait_for(|draining| *draining) => return Ended::Closed,
-        };
-        let head = match head {
-            Ok(Ok(Some(head))) => head,
-            Ok(Ok(None)) | Err(_) => return Ended::Closed,
-            Ok(Err(why)) => return client.refuse(why).await,
+        patience.begin();
+        let head = poll_fn(|cx| {
+            if let Poll::Ready(head) = client.poll_head(cx) {
+                return Poll::Ready(head);
+            }
+            let over = told_or_gone.as_mut().poll(cx).is_ready() || patience.poll_over(cx).is_ready();
+            if over { Poll::Ready(Ok(None)) } else { Poll::Pending }
+        });
+        let head = match head.await {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ended::Closed,
+            Err(why) => return client.refuse(why).await,
         };
         let (request, asked) = client.request(head);
         let mut working = service(request);
@@ -134,6 +146,36 @@ where
             Next::Close => return client.close().await,
             Next::Broken => return Ended::Closed,
             Next::Switched => return client.switched(),
+        }
+    }
+}
+
+/// How long a head is waited for. The timer is not armed anew for each: it is left where it is, and when it fires it looks
+/// how far the deadline has moved. (Arming a runtime's only timer is a system call.)
+struct Patience {
+    limit: Duration,
+    until: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Patience {
+        let until = Instant::now() + limit;
+        Patience { limit, until, timer: Box::pin(sleep_until(until)) }
+    }
+
+    /// From now on.
+    fn begin(&mut self) {
+        self.until = Instant::now() + self.limit;
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= self.until {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.until);
         }
     }
 }
@@ -159,45 +201,46 @@ struct Client {
     inbound: Shared,
     to: OwnedWriteHalf,
     limits: Limits,
+    /// How much of what was read is known to hold no head.
+    seen: usize,
 }
 
 impl Client {
     /// The next head; `None` where the client closes before it is whole.
-    async fn read_head(&mut self) -> Result<Option<RequestHead>, Refused> {
-        let mut seen = 0;
-        poll_fn(|cx| {
-            let mut inbound = lock(&self.inbound);
-            loop {
-                let read = inbound.read.len();
-                if read > 0 && head::is_worth_reading(&inbound.read, seen) {
-                    match head::read_request(&mut inbound.read)? {
-                        Some((_, len)) if len > self.limits.max_head => return Poll::Ready(Err(Refused::TooLarge)),
-                        Some((head, _)) => return Poll::Ready(Ok(Some(head))),
-                        None => {}
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RequestHead>, Refused>> {
+        let mut inbound = lock(&self.inbound);
+        loop {
+            let read = inbound.read.len();
+            if read > 0 && head::is_worth_reading(&inbound.read, self.seen) {
+                match head::read_request(&mut inbound.read)? {
+                    Some((_, len)) if len > self.limits.max_head => return Poll::Ready(Err(Refused::TooLarge)),
+                    Some((head, _)) => {
+                        self.seen = 0;
+                        return Poll::Ready(Ok(Some(head)));
                     }
-                }
-                seen = read;
-                if read > self.limits.max_head {
-                    return Poll::Ready(Err(Refused::TooLarge));
-                }
-                match ready!(inbound.poll_fill(cx)) {
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => return Poll::Ready(Ok(None)),
+                    None => {}
                 }
             }
-        })
-        .await
+            self.seen = read;
+            if read > self.limits.max_head {
+                return Poll::Ready(Err(Refused::TooLarge));
+            }
+            match ready!(inbound.poll_fill(cx)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(Ok(None)),
+            }
+        }
     }
 
     fn request(&self, head: RequestHead) -> (Request<RequestBody>, Asked) {
-        let RequestHead { parts, reading, keep_alive, expects_continue, takes_trailers } = head;
+        let RequestHead { parts, spelling, reading, keep_alive, expects_continue, takes_trailers } = head;
         let asked =
             Asked { method: parts.method.clone(), trailers: takes_trailers, version: parts.version, keep_alive };
         let mut inbound = lock(&self.inbound);
         inbound.reading = reading;
         // What has come already was not waited for.
         inbound.expects = expects_continue && !inbound.reading.is_end() && inbound.read.is_empty();
-        let body = RequestBody::new(&self.inbound, &inbound);
+        let body = RequestBody::new(&self.inbound, &inbound, spelling);
         drop(inbound);
         (Request::from_parts(parts, body), asked)
     }
@@ -214,7 +257,7 @@ impl Client {
             more.push_str("connection: close\r\n");
         }
         let mut head = Vec::with_capacity(1024);
-        head::write_response(&parts, more.as_bytes(), &mut head);
+        head::write_response(&parts, body.take_spelling().as_ref(), more.as_bytes(), &mut head);
         drop(parts);
         let mut responding = Respond::new(head, framing, switches);
         match poll_fn(|cx| responding.poll(cx, &mut self.to, &self.inbound, &mut body)).await {

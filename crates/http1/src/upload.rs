@@ -14,6 +14,7 @@ use http_body::Body;
 use tokio::io::AsyncWrite;
 
 use crate::framing::{Framing, ends_in_chunked};
+use crate::spelling::Spelling;
 use crate::{head, trailers};
 
 /// How many bytes are gathered before they are written.
@@ -31,12 +32,12 @@ pub(crate) struct Upload<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
-    pub(crate) fn new(request: Request<B>) -> Upload<B> {
+    pub(crate) fn new(request: Request<B>, spelling: Option<&Spelling>) -> Upload<B> {
         let (parts, body) = request.into_parts();
         let (framing, more) = framing(&parts.method, &parts.headers, &body);
         let gathered = framing == Framing::None;
         let mut out = Vec::with_capacity(1024);
-        head::write_request(&parts, more.as_bytes(), &mut out);
+        head::write_request(&parts, spelling, more.as_bytes(), &mut out);
         Upload { body, framing, out, written: 0, gathered }
     }
 

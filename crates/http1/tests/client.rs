@@ -22,7 +22,7 @@ type Replied = Result<http::Response<Reply<DuplexStream, Empty<Bytes>>>, SendErr
 async fn ask(said: &[u8]) -> (Replied, DuplexStream) {
     let (near, mut far) = duplex(1 << 20);
     far.write_all(said).await.unwrap();
-    (Connection::new(near).send(Request::new(Empty::new())).await, far)
+    (Connection::new(near).send(Request::new(Empty::new()), None).await, far)
 }
 
 /// What passes of a reply, and whether its connection may be used again.
@@ -153,7 +153,7 @@ async fn a_connection_with_an_unfinished_upload_is_not_kept() {
     let (near, mut far) = duplex(1 << 20);
     far.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     let request = Request::post("/up").body(Endless(true)).unwrap();
-    let reply = Connection::new(near).send(request).await.unwrap().into_body();
+    let reply = Connection::new(near).send(request, None).await.unwrap().into_body();
     let (wire, kept) = passed(reply, &Framing::Length).await;
     assert_eq!((wire.as_str(), kept.unwrap()), ("ok", false));
     let mut up = String::new();
@@ -173,7 +173,7 @@ async fn a_slow_upstream_gets_the_whole_request() {
             request.headers_mut().insert("Transfer-Encoding", "chunked".parse().unwrap());
         }
         let sending = async {
-            let reply = Connection::new(near).send(request).await.unwrap().into_body();
+            let reply = Connection::new(near).send(request, None).await.unwrap().into_body();
             passed(reply, &Framing::Length).await.1.unwrap()
         };
         let head = if length { "content-length: 100000" } else { "transfer-encoding: chunked" };

@@ -90,9 +90,7 @@ fn goes_on_whole(fields: &HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bo
     let mut framed = false;
     fields.iter().all(|(name, value)| match *name {
         CONTENT_LENGTH => !std::mem::replace(&mut framed, true),
-        TRANSFER_ENCODING => {
-            keep.chunked && !std::mem::replace(&mut framed, true) && is_chunked(value)
-        }
+        TRANSFER_ENCODING => keep.chunked && !std::mem::replace(&mut framed, true) && is_chunked(value),
         _ => !is_hop_by_hop(name) && !own(name),
     })
 }
@@ -197,7 +195,10 @@ mod tests {
         let sent = fields(&[("cookie", "a=1"), ("cookie", "b=2"), ("host", "h")]);
         let host = HeaderValue::from_static("up");
         assert_eq!(lines(&request(sent.clone(), Version::HTTP_2, &host, false)), ["cookie: a=1; b=2", "host: up"]);
-        assert_eq!(lines(&request(sent.clone(), Version::HTTP_11, &host, false)), ["cookie: a=1", "cookie: b=2", "host: up"]);
+        assert_eq!(
+            lines(&request(sent.clone(), Version::HTTP_11, &host, false)),
+            ["cookie: a=1", "cookie: b=2", "host: up"]
+        );
     }
 
     #[test]

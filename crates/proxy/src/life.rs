@@ -112,7 +112,7 @@ fn subject<B>(request: &Request<B>) -> Subject<'_> {
     Subject { host, path: request.uri().path(), model: None }
 }
 
-/// The request as the upstream gets it. `parts.extensions` carry the case of the fields' names.
+/// The request as the upstream gets it. Its body carries how its head was written.
 fn for_upstream(
     upstream: &Upstream,
     request: Request<RequestBody>,

@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, RelayFailure};
 use limpid_http1::client;
 use limpid_http1::framing::Framing;
+use limpid_http1::spelling::Spelling;
 use tokio::sync::watch;
 
 use crate::connect::{Connect, Offer, Stream};
@@ -228,6 +229,14 @@ impl Reply {
     pub(crate) fn as_wire(&mut self, framing: &Framing) -> Option<&mut client::Reply<Stream, RequestBody>> {
         match self {
             Reply::Http1(receiving) => Some(&mut receiving.reply).filter(|reply| reply.is_framed_as(framing)),
+            Reply::Http2(_) => None,
+        }
+    }
+
+    /// How its head was written, where the protocol keeps that.
+    pub(crate) fn take_spelling(&mut self) -> Option<Spelling> {
+        match self {
+            Reply::Http1(receiving) => receiving.reply.take_spelling(),
             Reply::Http2(_) => None,
         }
     }

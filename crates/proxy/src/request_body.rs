@@ -19,6 +19,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use limpid_core::{KeptText, RequestFacts, UsageAsked};
 use limpid_http1::framing::BodyError;
 use limpid_http1::server;
+use limpid_http1::spelling::Spelling;
 use limpid_observe::{MetadataLabel, RequestObserver};
 use tokio::time::Instant;
 
@@ -255,6 +256,14 @@ impl RequestBody {
 
     pub(crate) fn tap(&self) -> &Arc<RequestTap> {
         &self.tap
+    }
+
+    /// How its head was written, once, where the protocol keeps that.
+    pub(crate) fn take_spelling(&mut self) -> Option<Spelling> {
+        match &mut self.rest {
+            ClientBody::Http1(body) => body.take_spelling(),
+            ClientBody::Http2(_) => None,
+        }
     }
 
     /// Reads one frame ahead, to be passed on later, a failure included. `false` where nothing can follow.

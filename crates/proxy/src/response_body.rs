@@ -34,6 +34,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use limpid_core::{Clock, Ending, RelayFailure, Tick};
 use limpid_http1::framing::{Frames, Framing};
 use limpid_http1::server::{Outgoing, Wire};
+use limpid_http1::spelling::Spelling;
 
 use crate::ask_usage::Edited;
 use crate::exchange::Exchange;
@@ -43,13 +44,18 @@ use crate::watchdog::Watchdog;
 /// The body of a response: relayed, or limpid's own.
 pub(crate) enum ResponseBody {
     Relayed(RelayedBody),
-    Own(Full<Bytes>, Frames),
+    Own(Full<Bytes>, Frames, Option<Spelling>),
 }
 
 impl ResponseBody {
     /// limpid's own.
     pub(crate) fn own(bytes: Bytes) -> ResponseBody {
-        ResponseBody::Own(Full::new(bytes), Frames::default())
+        ResponseBody::Own(Full::new(bytes), Frames::default(), None)
+    }
+
+    /// None, behind a head that came from upstream.
+    pub(crate) fn none_behind(spelling: Option<Spelling>) -> ResponseBody {
+        ResponseBody::Own(Full::default(), Frames::default(), spelling)
     }
 }
 
@@ -67,6 +73,8 @@ pub(crate) struct RelayedBody {
     watchdog: Option<Watchdog>,
     edited: Option<Box<Edited>>,
     frames: Frames,
+    /// How its head was written, until that is written again.
+    spelling: Option<Spelling>,
 }
 
 /// Why a body is broken off.
@@ -95,7 +103,7 @@ impl Error for BrokenOff {}
 impl RelayedBody {
     /// `edited`: the head tells no length, and the body is edited.
     pub(crate) fn new(
-        upstream: Reply,
+        mut upstream: Reply,
         exchange: Exchange,
         clock: Clock,
         watchdog: Option<Watchdog>,
@@ -103,6 +111,7 @@ impl RelayedBody {
     ) -> RelayedBody {
         let bodiless = exchange.without_body();
         let mut body = RelayedBody {
+            spelling: upstream.take_spelling(),
             upstream: Some(upstream),
             exchange,
             clock,
@@ -294,7 +303,7 @@ impl Outgoing for ResponseBody {
     fn length(&self) -> Option<u64> {
         match self {
             ResponseBody::Relayed(body) => body.length(),
-            ResponseBody::Own(body, _) => body.size_hint().exact(),
+            ResponseBody::Own(body, ..) => body.size_hint().exact(),
         }
     }
 
@@ -309,9 +318,16 @@ impl Outgoing for ResponseBody {
                 body.frames = frames;
                 polled
             }
-            ResponseBody::Own(body, frames) => {
+            ResponseBody::Own(body, frames, _) => {
                 frames.poll_wire(cx, body, framing, into).map_err(|never| match never {})
             }
+        }
+    }
+
+    fn take_spelling(&mut self) -> Option<Spelling> {
+        match self {
+            ResponseBody::Relayed(body) => body.spelling.take(),
+            ResponseBody::Own(_, _, spelling) => spelling.take(),
         }
     }
 
@@ -329,21 +345,21 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             ResponseBody::Relayed(body) => Pin::new(body).poll_frame(cx),
-            ResponseBody::Own(body, _) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            ResponseBody::Own(body, ..) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Relayed(body) => body.is_end_stream(),
-            ResponseBody::Own(body, _) => body.is_end_stream(),
+            ResponseBody::Own(body, ..) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Relayed(body) => body.size_hint(),
-            ResponseBody::Own(body, _) => body.size_hint(),
+            ResponseBody::Own(body, ..) => body.size_hint(),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
@@ -96,7 +96,8 @@ pub(crate) fn switch(
     idle: Option<Duration>,
     slot: &Slot,
 ) -> Response<ResponseBody> {
-    let (mut parts, reply) = answer.response.into_parts();
+    let (mut parts, mut reply) = answer.response.into_parts();
+    let spelling = reply.take_spelling();
     exchange.answered(parts.status.as_u16(), &parts.headers);
     // Only a connection of HTTP/1.1 can switch, and only such a one was asked for.
     let Some((upstream, read)) = reply.into_switched() else { return reply::answer(exchange, RelayFailure::Internal) };
@@ -105,7 +106,7 @@ pub(crate) fn switch(
     let silence = Silence { limit: idle, began: Instant::now(), moved_ns: AtomicU64::new(0) };
     let splice = Splice { upstream, read, exchange, clock, silence };
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(splice);
-    Response::from_parts(parts, ResponseBody::own(Bytes::new()))
+    Response::from_parts(parts, ResponseBody::none_behind(spelling))
 }
 
 /// Who ended.

@@ -78,7 +78,9 @@ impl KeyNames {
     fn hashed(&self, key: &str) -> Box<str> {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(key.as_bytes());
-        format!("k-{:08x}", hasher.finish() >> 32).into()
+        let digits = (hasher.finish() >> 32) as u32;
+        let digit = |n: u32| char::from(b"0123456789abcdef"[(digits >> (28 - 4 * n) & 15) as usize]);
+        "k-".chars().chain((0..8).map(digit)).collect()
     }
 }
 

@@ -16,6 +16,7 @@ use limpid_http1::client::{Connection, Reply};
 use limpid_http1::framing::Framing;
 use limpid_http1::fuzz;
 use limpid_http1::scratch::Scratch;
+use limpid_http1::spelling::Spelling;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::plain::{self, Head};
@@ -92,9 +93,9 @@ pub(super) fn by_frames(bytes: &[u8], cut: usize, asked: &Method) -> Seen {
 }
 
 /// What goes up of a request, to an upstream that only reads.
-pub(super) fn sent(request: Request<Given>) -> Vec<u8> {
+pub(super) fn sent(request: Request<Given>, spelling: Option<&Spelling>) -> Vec<u8> {
     let (io, kept) = Pieces::new(&[], 1);
-    let answered = poll(Connection::new(io).send(request));
+    let answered = poll(Connection::new(io).send(request, spelling));
     assert!(answered.is_err(), "nobody answered");
     kept.take().written
 }
@@ -106,9 +107,9 @@ fn begun(bytes: &[u8], cut: usize, asked: &Method) -> Option<Begun> {
     let (io, kept) = Pieces::new(bytes, cut);
     let mut request = Request::new(Given::new(VecDeque::new(), Some(0)));
     *request.method_mut() = asked.clone();
-    let response: Response<_> = poll(Connection::new(io).send(request)).ok()?;
-    let (parts, reply) = response.into_parts();
-    let written = fuzz::written_response(&parts);
+    let response: Response<_> = poll(Connection::new(io).send(request, None)).ok()?;
+    let (parts, mut reply) = response.into_parts();
+    let written = fuzz::written_response(&parts, reply.take_spelling().as_ref());
     let Some(head) = Head::of_response(&written) else { panic!("a head is passed on that is none") };
     assert_eq!((head.len, &*head.first[0]), (written.len(), parts.status.as_str().as_bytes()));
     let fields = parts.headers.iter().map(|(n, v)| (n.as_str().as_bytes().to_vec(), v.as_bytes().to_vec()));

@@ -106,9 +106,10 @@ impl Loan {
 
     pub(super) fn send(
         self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Reply>, SendFailed>> {
-        let (home, sending) = (self.home, self.connection.send(request));
+        let spelling = request.body_mut().take_spelling();
+        let (home, sending) = (self.home, self.connection.send(request, spelling.as_ref()));
         async move {
             let response = sending.await.map_err(|error| {
                 let failure = match error {
