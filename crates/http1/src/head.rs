@@ -86,6 +86,7 @@ struct Place {
 
 /// A head's fields, and which of those that tell of its connection and body are among them: to look for each in the map
 /// takes longer than to see it pass.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
 struct Fields {
     map: HeaderMap,
     spelling: Spelling,

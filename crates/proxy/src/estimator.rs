@@ -47,16 +47,6 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether there is anything to do.
-    pub(crate) fn is_work(&self) -> bool {
-        self.estimate || self.content.is_some()
-    }
-
-    /// The record where there was nothing to do.
-    pub(crate) fn untouched(self, settler: &Settler) -> ExchangeRecord {
-        settler.record(self.exchange)
-    }
-
     /// The record without what would have been done.
     pub(crate) fn refused(self, settler: &Settler) -> ExchangeRecord {
         self.without(settler, Unestimated::QueueFull, Missing::QueueFull)

@@ -296,11 +296,12 @@ impl Open {
         let held = self.observer.as_ref().map_or(0, ResponseObserver::held_bytes);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if held > SETTLE_ASIDE => drop(runtime.spawn_blocking(move || self.settle_now(ending))),
-            _ => (*self).settle_now(ending),
+            _ => self.settle_now(ending),
         }
     }
 
-    fn settle_now(mut self, ending: Ending) {
+    // It is large: what is passed on here is passed on in its box, or where it is made.
+    fn settle_now(mut self: Box<Self>, ending: Ending) {
         let ended = self.timeline.ended;
         self.observe(|observer| observer.finish(ended));
         let reply = self.observer.as_mut().and_then(ResponseObserver::take_text);
@@ -314,10 +315,9 @@ impl Open {
         let exchange = self.unsettled(seen, ending);
         let estimator = shared.estimator.as_ref();
         let estimate = estimator.is_some_and(Estimator::estimates) && exchange.lacks_tokens();
-        let job = Job { exchange, request, reply, estimate, content };
-        let record = match estimator.filter(|_| job.is_work()) {
-            None => job.untouched(&shared.settler),
-            Some(estimator) => match estimator.submit(job) {
+        let record = match estimator.filter(|_| estimate || content.is_some()) {
+            None => shared.settler.record(exchange),
+            Some(estimator) => match estimator.submit(Job { exchange, request, reply, estimate, content }) {
                 Ok(()) => return,
                 Err(back) => back.refused(&shared.settler),
             },
@@ -333,8 +333,8 @@ impl Open {
         Some(Captured { rules, budget, request: self.tap.take_content(), reply })
     }
 
-    fn unsettled(self, observation: Observation, ending: Ending) -> Unsettled {
-        let Open { shared, arrival, tap, timeline, .. } = self;
+    fn unsettled(self: Box<Self>, observation: Observation, ending: Ending) -> Unsettled {
+        let Open { shared, arrival, tap, timeline, .. } = *self;
         let mut request = tap.facts();
         let mut labels = arrival.labels;
         labels.append(&mut request.metadata);
