@@ -20,7 +20,7 @@ const TOO_LONG: &str = "attribute_limit";
 pub(crate) fn add(span: &mut SpanData, r: &ExchangeRecord, limits: &AttributeLimits) {
     let Some(content) = r.content.take() else { return };
     let semconv = Semconv::of(&span.instrumentation_scope);
-    let mut attributes = attributes(*content, semconv, limits.value_length.unwrap_or(usize::MAX));
+    let mut attributes = attributes(*content, semconv, limits);
     let room = limits.count.unwrap_or(usize::MAX).saturating_sub(span.attributes.len());
     let dropped = attributes.len().saturating_sub(room);
     attributes.truncate(room);
@@ -28,12 +28,14 @@ pub(crate) fn add(span: &mut SpanData, r: &ExchangeRecord, limits: &AttributeLim
     span.attributes.extend(attributes);
 }
 
-fn attributes(content: Content, semconv: Semconv, longest: usize) -> Vec<KeyValue> {
+/// What it says, as attributes that need no limit but on their number.
+pub(crate) fn attributes(content: Content, semconv: Semconv, limits: &AttributeLimits) -> Vec<KeyValue> {
+    let longest = limits.value_length.unwrap_or(usize::MAX);
     let Content { input, system, output, stop_sequences, redactions, .. } = content;
     let (mut input_missing, mut output_missing) = (content.input_missing, content.output_missing);
     let mut all = Vec::new();
-    let mut put = |attr: Attr, value: Option<Value>| {
-        all.extend(value.map(|value| KeyValue::new(attr.of(semconv).0, value)));
+    let mut put = |attr: &Attr, value: Option<Value>| {
+        all.extend(value.map(|value| KeyValue::new(attr.of(semconv).text, value)));
     };
     let fits = |text: Option<String>, missing: &mut Option<&'static str>| {
         let long = text.as_ref().is_some_and(|text| text.chars().nth(longest).is_some());
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
     use crate::fixture::record;
     use crate::log_record::log_record;
-    use crate::span::span;
+    use crate::span_data::span;
 
     fn captured() -> Content {
         Content {

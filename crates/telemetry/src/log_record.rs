@@ -15,7 +15,8 @@ use opentelemetry_proto::transform::common::tonic::Attributes;
 use crate::limits::limit;
 use crate::record_queue::is_sampled;
 use crate::settings::AttributeLimits;
-use crate::span::span;
+use crate::semconv::Semconv;
+use crate::span_data::attributes;
 
 /// The conventions' event of an inference.
 const INFERENCE_EVENT: &str = "gen_ai.client.inference.operation.details";
@@ -32,7 +33,7 @@ pub(crate) fn log_record(
     limits: &AttributeLimits,
     sample_ratio: f64,
 ) -> LogRecord {
-    let mut attributes = span(r, scope).attributes;
+    let mut attributes = attributes(r, Semconv::of(scope));
     let dropped = limit(&mut attributes, limits);
     let ended = nanos(r.started_at + r.timeline.total());
     let (number, name) = severity(r.outcome.category);
@@ -92,6 +93,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{SPAN_ID, TRACE_ID, record};
+    use crate::span_data::span;
 
     fn of(r: &ExchangeRecord, limits: &AttributeLimits) -> LogRecord {
         log_record(r, &InstrumentationScope::builder("limpid").build(), limits, 1.0)

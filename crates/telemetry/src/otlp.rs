@@ -39,8 +39,8 @@ use crate::record_queue::{QueueConsumer, RecordQueue, export, is_sampled};
 use crate::recorder::Recorder;
 use crate::semconv::Semconv;
 use crate::settings::{AttributeLimits, Batching, OtlpConfig, Protocol};
-use crate::span::span;
 use crate::span_bytes::SpanWriter;
+use crate::span_data::span;
 use crate::span_parts::attempts;
 use crate::transport::{Payload, Transport, prepare_tls};
 
@@ -248,7 +248,7 @@ fn start_queue(
 }
 
 /// An exchange's span, behind those of its attempts.
-fn spans_of(r: &ExchangeRecord, scope: &InstrumentationScope, limits: &AttributeLimits) -> Vec<SpanData> {
+pub(crate) fn spans_of(r: &ExchangeRecord, scope: &InstrumentationScope, limits: &AttributeLimits) -> Vec<SpanData> {
     let mut span = span(r, scope);
     span.dropped_attributes_count += limit(&mut span.attributes, limits);
     let mut all = attempts(r, &span);
@@ -259,22 +259,18 @@ fn spans_of(r: &ExchangeRecord, scope: &InstrumentationScope, limits: &Attribute
 
 /// The spans of exchanges, as an export sends them: for measurements.
 #[derive(Debug)]
-pub struct SpanBatch {
-    writer: SpanWriter,
-    scope: InstrumentationScope,
-    limits: AttributeLimits,
-}
+pub struct SpanBatch(SpanWriter);
 
 impl SpanBatch {
     /// With the resource, the names and the bounds of these settings.
     pub fn new(config: &OtlpConfig) -> SpanBatch {
         let (resource, scope) = (ResourceAttributesWithSchema::from(&resource(config)), scope(config.semconv));
-        SpanBatch { writer: SpanWriter::new(&resource, &scope), scope, limits: config.span_limits }
+        SpanBatch(SpanWriter::new(&resource, &scope, config.span_limits))
     }
 
     /// The body of an export in protocol buffers.
     pub fn body(&self, records: &[Arc<ExchangeRecord>]) -> Vec<u8> {
-        self.writer.request(records.iter().flat_map(|r| spans_of(r, &self.scope, &self.limits)))
+        self.0.request(records.iter().map(Arc::as_ref))
     }
 }
 
@@ -285,12 +281,12 @@ fn start_spans(
 ) -> Result<(Exporting, QueueConsumer), OtlpError> {
     let resource = ResourceAttributesWithSchema::from(&resource(config));
     let (scope, limits, ratio) = (scope(config.semconv), config.span_limits, config.sample_ratio);
-    let writer = transport.takes_protobuf().then(|| SpanWriter::new(&resource, &scope));
+    let writer = transport.takes_protobuf().then(|| SpanWriter::new(&resource, &scope, limits));
     let payload = move |records: &[Arc<ExchangeRecord>]| {
-        let spans = records.iter().flat_map(|r| spans_of(r, &scope, &limits));
         if let Some(writer) = &writer {
-            return Payload::Spans(writer.request(spans).into());
+            return Payload::Spans(writer.request(records.iter().map(Arc::as_ref)).into());
         }
+        let spans = records.iter().flat_map(|r| spans_of(r, &scope, &limits));
         let resource_spans = group_spans_by_resource_and_scope(spans.collect(), &resource);
         Payload::Traces(ExportTraceServiceRequest { resource_spans })
     };

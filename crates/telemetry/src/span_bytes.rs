@@ -1,301 +1,310 @@
-//! Spans as the body of an OTLP export in protocol buffers, written straight from the SDK's type.
+//! Spans as the body of an OTLP export in protocol buffers, written straight from the record.
 //!
-//! The messages of `opentelemetry-proto` own every text, so a span becomes some 150 allocations, and each length is worked
-//! out once a level. Here a span is written once, behind the others of its batch; what all batches share is written at
-//! the start. A test holds the bytes to those of the messages, which JSON and gRPC still use.
+//! The messages of `opentelemetry-proto` own every text, and so does the SDK's span, so a span would become some 150
+//! allocations. Here its attributes are told one by one and written as they come: an attribute's name is there in protocol
+//! buffers since compile time, and all that is worked out is a length or two. What all exports share is written at the
+//! start. Only what is rare takes the way by the messages: attempts, and captured content. A test holds the bytes to those
+//! of the messages, which JSON and gRPC are made of.
 
 use std::time::SystemTime;
 
-use opentelemetry::trace::{Event, SpanId, SpanKind, Status};
-use opentelemetry::{Array, KeyValue, Value};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope as ScopeMessage};
+use limpid_core::{ExchangeRecord, OwnLabel};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::Status;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope as ScopeMessage;
 use opentelemetry_proto::tonic::resource::v1::Resource as ResourceMessage;
-use opentelemetry_proto::tonic::trace::v1::{SpanFlags, status::StatusCode};
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::transform::common::tonic::{Attributes, ResourceAttributesWithSchema};
 use prost::Message as _;
 
-/// Wire types.
-const VARINT: u64 = 0;
-const FIXED64: u64 = 1;
-const BYTES: u64 = 2;
-const FIXED32: u64 = 5;
+use crate::content;
+use crate::names::attr::{self, Name};
+use crate::protobuf::{
+    begin, bytes_member, fixed64, fixed64_member, member_length, message, number, text, varint, varint_length,
+    varint_member,
+};
+use crate::semconv::Semconv;
+use crate::settings::AttributeLimits;
+use crate::span::{Sink, attributes, parent, status, trace_state};
+use crate::span_data::span as span_data;
+use crate::span_parts::{Moment, attempts, error, moments};
+
+/// The members of a span that repeat: `attributes` and `events`.
+const ATTRIBUTE: u8 = bytes_member(9);
+const EVENT: u8 = bytes_member(11);
+/// The member `attributes` of an event.
+const EVENT_ATTRIBUTE: u8 = bytes_member(3);
+/// The members of a value: `string_value`, `bool_value`, `int_value`, `double_value`, `array_value`.
+const STRING: u8 = bytes_member(1);
+const BOOL: u8 = varint_member(2);
+const INT: u8 = varint_member(3);
+const DOUBLE: u8 = fixed64_member(4);
+const ARRAY: u8 = bytes_member(5);
+/// What a span takes; a guess.
+const EXPECTED: usize = 2048;
 
 /// What one export's body is made of.
 #[derive(Debug)]
 pub(crate) struct SpanWriter {
     resource: Vec<u8>,
     resource_schema: String,
-    scope: Vec<u8>,
-    scope_schema: String,
+    scope: InstrumentationScope,
+    scope_message: Vec<u8>,
+    semconv: Semconv,
+    limits: AttributeLimits,
 }
 
 impl SpanWriter {
     pub(crate) fn new(
         resource: &ResourceAttributesWithSchema,
-        scope: &opentelemetry::InstrumentationScope,
+        scope: &InstrumentationScope,
+        limits: AttributeLimits,
     ) -> SpanWriter {
         let of = ResourceMessage { attributes: resource.attributes.0.clone(), ..ResourceMessage::default() };
         SpanWriter {
             resource: of.encode_to_vec(),
             resource_schema: resource.schema_url.clone().unwrap_or_default(),
-            scope: ScopeMessage::from((scope, None)).encode_to_vec(),
-            scope_schema: scope.schema_url().unwrap_or_default().to_owned(),
+            scope: scope.clone(),
+            scope_message: ScopeMessage::from((scope, None)).encode_to_vec(),
+            semconv: Semconv::of(scope),
+            limits,
         }
     }
 
-    /// An `ExportTraceServiceRequest` of these spans, which are all of the one scope.
-    pub(crate) fn request(&self, spans: impl Iterator<Item = SpanData>) -> Vec<u8> {
-        let (mut all, mut one) = (Vec::new(), Vec::with_capacity(4096));
-        for data in spans {
+    /// An `ExportTraceServiceRequest` of these exchanges' spans.
+    pub(crate) fn request<'a>(&self, records: impl ExactSizeIterator<Item = &'a ExchangeRecord>) -> Vec<u8> {
+        let mut scope_spans = Vec::with_capacity(self.scope_message.len() + records.len() * EXPECTED + 128);
+        message(&mut scope_spans, bytes_member(1), &self.scope_message);
+        let mut one = Vec::with_capacity(2 * EXPECTED);
+        for r in records {
+            self.attempts(&mut scope_spans, r);
             one.clear();
-            span(&mut one, &data);
-            message(&mut all, 2, &one);
+            self.span(&mut one, r);
+            message(&mut scope_spans, bytes_member(2), &one);
         }
-        // Of the messages around the spans only the heads are new, so the spans are copied once.
-        let mut scope_spans = Vec::with_capacity(self.scope.len() + all.len() + 128);
-        message(&mut scope_spans, 1, &self.scope);
-        scope_spans.append(&mut all);
-        text(&mut scope_spans, 3, &self.scope_schema);
+        text(&mut scope_spans, bytes_member(3), self.scope.schema_url().unwrap_or_default());
         let mut schema = Vec::new();
-        text(&mut schema, 3, &self.resource_schema);
-        let inner = field_length(1, self.resource.len()) + field_length(2, scope_spans.len()) + schema.len();
+        text(&mut schema, bytes_member(3), &self.resource_schema);
+        let inner = member_length(self.resource.len()) + member_length(scope_spans.len()) + schema.len();
         let mut out = Vec::with_capacity(inner + 16);
-        key(&mut out, 1, BYTES);
-        varint(&mut out, inner as u64);
-        message(&mut out, 1, &self.resource);
-        message(&mut out, 2, &scope_spans);
+        begin(&mut out, bytes_member(1), inner);
+        message(&mut out, bytes_member(1), &self.resource);
+        message(&mut out, bytes_member(2), &scope_spans);
         out.extend_from_slice(&schema);
         out
     }
-}
 
-/// The members of a span, in the order of their numbers. What is zero or empty is left out, as protocol buffers do.
-fn span(out: &mut Vec<u8>, s: &SpanData) {
-    let context = &s.span_context;
-    message(out, 1, &context.trace_id().to_bytes());
-    message(out, 2, &context.span_id().to_bytes());
-    text(out, 3, &context.trace_state().header());
-    if s.parent_span_id != SpanId::INVALID {
-        message(out, 4, &s.parent_span_id.to_bytes());
+    /// The spans of its attempts, where there were several.
+    fn attempts(&self, out: &mut Vec<u8>, r: &ExchangeRecord) {
+        if r.timeline.unsent.is_empty() {
+            return;
+        }
+        for attempt in attempts(r, &span_data(r, &self.scope)) {
+            message(out, bytes_member(2), &Span::from(attempt).encode_to_vec());
+        }
     }
-    text(out, 5, &s.name);
-    number(out, 6, kind(&s.span_kind));
-    fixed64(out, 7, nanos(s.start_time));
-    fixed64(out, 8, nanos(s.end_time));
-    s.attributes.iter().for_each(|kv| attribute(out, 9, kv));
-    number(out, 10, s.dropped_attributes_count.into());
-    s.events.events.iter().for_each(|e| event(out, e));
-    number(out, 12, s.events.dropped_count.into());
-    status(out, &s.status);
-    let remote = if s.parent_span_is_remote { SpanFlags::ContextIsRemoteMask as u32 } else { 0 };
-    let flags = u32::from(context.trace_flags().to_u8()) | SpanFlags::ContextHasIsRemoteMask as u32 | remote;
-    key(out, 16, FIXED32);
-    out.extend_from_slice(&flags.to_le_bytes());
-}
 
-const fn kind(kind: &SpanKind) -> u64 {
-    match kind {
-        SpanKind::Internal => 1,
-        SpanKind::Server => 2,
-        SpanKind::Client => 3,
-        SpanKind::Producer => 4,
-        SpanKind::Consumer => 5,
+    /// The members of its span, in the order of their numbers. What is zero or empty is left out, as protocol buffers do.
+    fn span(&self, out: &mut Vec<u8>, r: &ExchangeRecord) {
+        message(out, bytes_member(1), &r.trace_id.to_be_bytes());
+        message(out, bytes_member(2), &r.span_id.to_be_bytes());
+        let parent = parent(r);
+        if parent.is_some() {
+            text(out, bytes_member(3), &trace_state(r).header());
+        }
+        if let Some(parent) = parent.filter(|parent| parent.span_id != 0) {
+            message(out, bytes_member(4), &parent.span_id.to_be_bytes());
+        }
+        name(out, r);
+        out.extend_from_slice(&[varint_member(6), SpanKind::Client as u8]);
+        fixed64(out, fixed64_member(7), nanos(r.started_at));
+        fixed64(out, fixed64_member(8), nanos(r.started_at + r.timeline.total()));
+        let dropped = self.attributes(out, r);
+        number(out, varint_member(10), dropped as u64);
+        moments(r).for_each(|moment| event(out, r, &moment));
+        end(out, &status(r));
+        let remote = if parent.is_some() { SpanFlags::ContextIsRemoteMask as u32 } else { 0 };
+        let flags = SAMPLED | SpanFlags::ContextHasIsRemoteMask as u32 | remote;
+        // A number above 15 takes two bytes: 16, and the wire type of four bytes.
+        out.extend_from_slice(&[0x85, 1]);
+        out.extend_from_slice(&flags.to_le_bytes());
+    }
+
+    /// Its attributes; returns how many the limits left out.
+    fn attributes(&self, out: &mut Vec<u8>, r: &ExchangeRecord) -> usize {
+        let room = self.limits.count.unwrap_or(usize::MAX);
+        let longest = self.limits.value_length.unwrap_or(usize::MAX);
+        let mut members = Members { out, member: ATTRIBUTE, longest, room, dropped: 0 };
+        attributes(r, self.semconv, &mut members);
+        let (room, dropped) = (members.room, members.dropped);
+        let Some(content) = r.content.take() else { return dropped };
+        let mut captured = content::attributes(*content, self.semconv, &self.limits);
+        let beyond = captured.len().saturating_sub(room);
+        captured.truncate(room);
+        for one in Attributes::from(captured).0 {
+            message(out, ATTRIBUTE, &one.encode_to_vec());
+        }
+        dropped + beyond
     }
 }
 
-fn event(out: &mut Vec<u8>, e: &Event) {
-    let mut one = Vec::with_capacity(128);
-    fixed64(&mut one, 1, nanos(e.timestamp));
-    text(&mut one, 2, &e.name);
-    e.attributes.iter().for_each(|kv| attribute(&mut one, 3, kv));
-    number(&mut one, 4, e.dropped_attributes_count.into());
-    message(out, 11, &one);
+/// The W3C flag of a sampled trace.
+const SAMPLED: u32 = 1;
+
+fn name(out: &mut Vec<u8>, r: &ExchangeRecord) {
+    let operation = r.endpoint.operation();
+    let Some(model) = r.model.name() else { return text(out, bytes_member(5), operation) };
+    begin(out, bytes_member(5), operation.len() + 1 + model.len());
+    out.extend_from_slice(operation.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(model.as_bytes());
 }
 
-fn status(out: &mut Vec<u8>, status: &Status) {
+fn event(out: &mut Vec<u8>, r: &ExchangeRecord, moment: &Moment) {
+    let mut more = Vec::new();
+    if moment.failed {
+        let (longest, room) = (usize::MAX, usize::MAX);
+        error(r, &mut Members { out: &mut more, member: EVENT_ATTRIBUTE, longest, room, dropped: 0 });
+    }
+    let at = nanos(moment.at);
+    let time = if at == 0 { 0 } else { 9 };
+    begin(out, EVENT, time + member_length(moment.name.len()) + more.len());
+    fixed64(out, fixed64_member(1), at);
+    text(out, bytes_member(2), moment.name);
+    out.extend_from_slice(&more);
+}
+
+/// The member `status`, which is there if nothing is in it too.
+fn end(out: &mut Vec<u8>, status: &Status) {
     let mut one = Vec::new();
     match status {
         Status::Unset => {}
-        Status::Ok => number(&mut one, 3, StatusCode::Ok as u64),
+        Status::Ok => number(&mut one, varint_member(3), StatusCode::Ok as u64),
         Status::Error { description } => {
-            text(&mut one, 2, description);
-            number(&mut one, 3, StatusCode::Error as u64);
+            text(&mut one, bytes_member(2), description);
+            number(&mut one, varint_member(3), StatusCode::Error as u64);
         }
     }
-    message(out, 15, &one);
-}
-
-fn attribute(out: &mut Vec<u8>, tag: u32, kv: &KeyValue) {
-    let name = kv.key.as_str();
-    match &kv.value {
-        Value::String(value) => {
-            let value = value.as_str();
-            let inner = field_length(1, value.len());
-            begin(out, tag, name, inner);
-            message(out, 1, value.as_bytes());
-        }
-        Value::Bool(value) => {
-            begin(out, tag, name, 2);
-            key(out, 2, VARINT);
-            out.push(u8::from(*value));
-        }
-        Value::I64(value) => {
-            let value = value.cast_unsigned();
-            begin(out, tag, name, 1 + varint_length(value));
-            key(out, 3, VARINT);
-            varint(out, value);
-        }
-        Value::F64(value) => {
-            begin(out, tag, name, 9);
-            key(out, 4, FIXED64);
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        Value::Array(Array::String(values)) => {
-            let one = |value: &opentelemetry::StringValue| field_length(1, value.as_str().len());
-            let list: usize = values.iter().map(|value| field_length(1, one(value))).sum();
-            begin(out, tag, name, field_length(5, list));
-            key(out, 5, BYTES);
-            varint(out, list as u64);
-            for value in values {
-                key(out, 1, BYTES);
-                varint(out, one(value) as u64);
-                message(out, 1, value.as_str().as_bytes());
-            }
-        }
-        // A span of ours has no other.
-        other => {
-            let any = AnyValue::from(other.clone()).encode_to_vec();
-            begin(out, tag, name, any.len());
-            out.extend_from_slice(&any);
-        }
-    }
-}
-
-/// A `KeyValue` up to its value's content, which has so many bytes.
-fn begin(out: &mut Vec<u8>, tag: u32, name: &str, value: usize) {
-    let named = if name.is_empty() { 0 } else { field_length(1, name.len()) };
-    key(out, tag, BYTES);
-    varint(out, (named + field_length(2, value)) as u64);
-    text(out, 1, name);
-    key(out, 2, BYTES);
-    varint(out, value as u64);
+    message(out, bytes_member(15), &one);
 }
 
 fn nanos(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The bytes of a member of so many, its head included.
-fn field_length(tag: u32, bytes: usize) -> usize {
-    varint_length(u64::from(tag) << 3) + varint_length(bytes as u64) + bytes
+/// Writes attributes as members of a message, within limits.
+struct Members<'a> {
+    out: &'a mut Vec<u8>,
+    /// The head of the member that each attribute is.
+    member: u8,
+    /// The longest text, in characters.
+    longest: usize,
+    /// For so many there is room.
+    room: usize,
+    /// So many had none.
+    dropped: usize,
 }
 
-const fn varint_length(number: u64) -> usize {
-    // Seven bits a byte, and one byte for 0.
-    (70 - (number | 1).leading_zeros() as usize) / 7
-}
-
-#[inline]
-fn key(out: &mut Vec<u8>, tag: u32, wire: u64) {
-    varint(out, u64::from(tag) << 3 | wire);
-}
-
-#[inline]
-fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
+impl Members<'_> {
+    /// An attribute up to its value's content, which has so many bytes. Whether there is room for it.
+    #[inline]
+    fn begin(&mut self, name: &Name, value: usize) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        begin(self.out, self.member, name.encoded.len() + varint_length(value as u64) + value);
+        self.out.extend_from_slice(name.encoded);
+        true
     }
-    out.push((number & 0x7f) as u8);
-}
 
-/// Bytes, a text or a message, even if there are none.
-#[inline]
-fn message(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
-    key(out, tag, BYTES);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
+    fn has_room(&mut self) -> bool {
+        if self.room == 0 {
+            self.dropped += 1;
+            return false;
+        }
+        self.room -= 1;
+        true
+    }
 
-fn text(out: &mut Vec<u8>, tag: u32, text: &str) {
-    if !text.is_empty() {
-        message(out, tag, text.as_bytes());
+    fn cut<'b>(&self, value: &'b str) -> &'b str {
+        if value.len() <= self.longest {
+            return value;
+        }
+        value.char_indices().nth(self.longest).map_or(value, |(end, _)| &value[..end])
+    }
+
+    /// A value that is a text.
+    #[inline]
+    fn value(&mut self, value: &str) {
+        match u8::try_from(value.len()) {
+            Ok(length) if length < 0x80 - 2 => self.out.extend_from_slice(&[length + 2, STRING, length]),
+            _ => {
+                varint(self.out, member_length(value.len()) as u64);
+                begin(self.out, STRING, value.len());
+            }
+        }
+        self.out.extend_from_slice(value.as_bytes());
     }
 }
 
-fn number(out: &mut Vec<u8>, tag: u32, number: u64) {
-    if number != 0 {
-        key(out, tag, VARINT);
-        varint(out, number);
+impl Sink for Members<'_> {
+    fn text(&mut self, name: &Name, value: &str) {
+        let value = self.cut(value);
+        if self.begin(name, member_length(value.len())) {
+            self.value(value);
+        }
     }
-}
 
-fn fixed64(out: &mut Vec<u8>, tag: u32, number: u64) {
-    if number != 0 {
-        key(out, tag, FIXED64);
-        out.extend_from_slice(&number.to_le_bytes());
+    fn int(&mut self, name: &Name, value: i64) {
+        let value = value.cast_unsigned();
+        let length = 1 + varint_length(value);
+        if self.begin(name, length) {
+            self.out.extend_from_slice(&[length as u8, INT]);
+            varint(self.out, value);
+        }
+    }
+
+    fn double(&mut self, name: &Name, value: f64) {
+        if self.begin(name, 9) {
+            let mut all = [9, DOUBLE, 0, 0, 0, 0, 0, 0, 0, 0];
+            all[2..].copy_from_slice(&value.to_le_bytes());
+            self.out.extend_from_slice(&all);
+        }
+    }
+
+    fn flag(&mut self, name: &Name) {
+        if self.begin(name, 2) {
+            self.out.extend_from_slice(&[2, BOOL, 1]);
+        }
+    }
+
+    fn texts<'a>(&mut self, name: &Name, values: impl Iterator<Item = &'a str> + Clone) {
+        let one = |text: &str| member_length(self.cut(text).len());
+        let list: usize = values.clone().map(|text| member_length(one(text))).sum();
+        if !self.begin(name, member_length(list)) {
+            return;
+        }
+        varint(self.out, member_length(list) as u64);
+        begin(self.out, ARRAY, list);
+        for text in values {
+            self.out.push(bytes_member(1));
+            self.value(self.cut(text));
+        }
+    }
+
+    fn own(&mut self, label: &OwnLabel) {
+        if !self.has_room() {
+            return;
+        }
+        let (key, value) = (attr::OWN_LABEL.len() + label.name.len(), self.cut(&label.value));
+        begin(self.out, self.member, member_length(key) + member_length(member_length(value.len())));
+        begin(self.out, bytes_member(1), key);
+        self.out.extend_from_slice(attr::OWN_LABEL.as_bytes());
+        self.out.extend_from_slice(label.name.as_bytes());
+        self.out.push(bytes_member(2));
+        self.value(value);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
-    use std::time::Duration;
-
-    use limpid_core::{Category, Ending, Outcome, Tick, Unsent};
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-    use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
-    use opentelemetry_sdk::Resource;
-
-    use super::*;
-    use crate::fixture::record;
-    use crate::semconv::Semconv;
-    use crate::span::span;
-    use crate::span_parts::attempts;
-
-    fn same(spans: &[SpanData], scope: &opentelemetry::InstrumentationScope) {
-        let resource = Resource::builder_empty()
-            .with_schema_url([KeyValue::new("service.name", "x"), KeyValue::new("n", 5)], "https://schema.example")
-            .build();
-        let resource = ResourceAttributesWithSchema::from(&resource);
-        let bytes = SpanWriter::new(&resource, scope).request(spans.iter().cloned());
-        let resource_spans = group_spans_by_resource_and_scope(spans.to_vec(), &resource);
-        let message = ExportTraceServiceRequest { resource_spans };
-        assert_eq!(ExportTraceServiceRequest::decode(&*bytes).unwrap(), message);
-        assert_eq!(bytes, message.encode_to_vec());
-    }
-
-    #[test]
-    fn the_bytes_are_those_of_the_messages() {
-        let scope = opentelemetry::InstrumentationScope::builder("limpid")
-            .with_version("1.2.3")
-            .with_schema_url(Semconv::default().schema_url())
-            .build();
-        let mut r = record();
-        let good = span(&r, &scope);
-        r.timeline.unsent = vec![Unsent { began: Tick(1), ended: Tick(2_000_000) }];
-        r.attempts = 2;
-        r.caller.trace = None;
-        r.request.seed = Some(-7);
-        r.path = "x".repeat(300).into();
-        r.response_id = Some("é".repeat(200).into());
-        r.outcome = Outcome::new(Category::StreamError, "cut_off", Ending::UpstreamError);
-        let mut bad = span(&r, &scope);
-        bad.dropped_attributes_count = 300;
-        bad.attributes.push(KeyValue::new("", ""));
-        bad.attributes.push(KeyValue::new("list", Value::Array(Array::I64(vec![1, -1]))));
-        bad.attributes.push(KeyValue::new("none", Value::Array(Array::String(Vec::new()))));
-        bad.attributes.push(KeyValue::new("not", false));
-        for status in [Status::Ok, Status::Unset, Status::Error { description: Cow::Borrowed("") }] {
-            let mut all = attempts(&r, &bad);
-            all.extend([good.clone(), bad.clone(), SpanData { status, ..bad.clone() }]);
-            same(&all, &scope);
-        }
-        let begin = SpanData { start_time: SystemTime::UNIX_EPOCH, name: Cow::Borrowed(""), ..good };
-        let before = SpanData { end_time: SystemTime::UNIX_EPOCH + Duration::from_nanos(1), ..begin };
-        same(&[before], &scope);
-        let nameless = opentelemetry::InstrumentationScope::builder("").build();
-        same(&[SpanData { instrumentation_scope: nameless.clone(), ..bad }], &nameless);
-    }
-}
+mod tests;

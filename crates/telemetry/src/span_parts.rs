@@ -13,22 +13,47 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::names::attr;
 use crate::semconv::Semconv;
-use crate::span::Attributes;
+use crate::span::{Attributes, Sink};
+
+/// Something that happened at one moment: an event of the span.
+pub(crate) struct Moment {
+    pub(crate) at: SystemTime,
+    pub(crate) name: &'static str,
+    /// Whether it is what went wrong, and has the error's attributes.
+    pub(crate) failed: bool,
+}
 
 /// The first token, the first visible text, and what went wrong in the middle of a stream, in the order of time.
+pub(crate) fn moments(r: &ExchangeRecord) -> impl Iterator<Item = Moment> {
+    let mark = |name, after: Option<_>| after.map(|after| Moment { at: r.started_at + after, name, failed: false });
+    let token = mark(attr::FIRST_TOKEN_EVENT, r.timeline.ttft());
+    let content = mark(attr::FIRST_CONTENT_EVENT, r.timeline.first_content());
+    let error = broke(r).map(|at| Moment { at: wall(r, at), name: attr::STREAM_ERROR_EVENT, failed: true });
+    let mut all = [token, content, error];
+    if all[2].is_some() {
+        all.sort_by_key(|moment| moment.as_ref().map(|m| m.at));
+    }
+    all.into_iter().flatten()
+}
+
+/// The attributes of what went wrong.
+pub(crate) fn error(r: &ExchangeRecord, to: &mut impl Sink) {
+    let a = &mut Attributes { semconv: Semconv::default(), to };
+    a.text(attr::ERROR_TYPE, r.outcome.error_type());
+    a.fixed(attr::CATEGORY, Some(r.outcome.category.as_str()));
+}
+
+/// The moments as the SDK has them.
 pub(crate) fn events(r: &ExchangeRecord) -> SpanEvents {
+    let event = |Moment { at, name, failed }| {
+        let mut attributes = Vec::new();
+        if failed {
+            error(r, &mut attributes);
+        }
+        Event::new(name, at, attributes, 0)
+    };
     let mut events = SpanEvents::default();
-    let marks = [(attr::FIRST_TOKEN_EVENT, r.timeline.ttft()), (attr::FIRST_CONTENT_EVENT, r.timeline.first_content())];
-    for (name, after) in marks {
-        events.events.extend(after.map(|after| Event::new(name, r.started_at + after, Vec::new(), 0)));
-    }
-    if let Some(at) = broke(r) {
-        let mut a = Attributes::new(Semconv::default(), 2);
-        a.text(attr::ERROR_TYPE, r.outcome.error_type());
-        a.fixed(attr::CATEGORY, r.outcome.category.as_str());
-        events.events.push(Event::new(attr::STREAM_ERROR_EVENT, wall(r, at), a.known, 0));
-        events.events.sort_by_key(|event| event.timestamp);
-    }
+    events.events.extend(moments(r).map(event));
     events
 }
 
@@ -49,14 +74,15 @@ pub(crate) fn attempts(r: &ExchangeRecord, span: &SpanData) -> Vec<SpanData> {
     // Where no connection could be had after that, the last to come back was the last to be sent.
     let again = usize::try_from(r.attempts).is_ok_and(|sent| sent > r.timeline.unsent.len());
     let last = r.timeline.sent.filter(|_| again).map(|sent| (sent, r.timeline.ended, r.outcome.error_type()));
-    for (number, (began, ended, error)) in (1..).zip(unsent.chain(last)) {
-        let mut a = Attributes::new(Semconv::default(), 5);
+    for (number, (began, ended, failure)) in (1..).zip(unsent.chain(last)) {
+        let mut attributes = Vec::new();
+        let a = &mut Attributes { semconv: Semconv::default(), to: &mut attributes };
         a.count(attr::ATTEMPT, Some(number));
         a.text(attr::UPSTREAM, r.upstream.as_deref().map(|u| &*u.name));
         a.text(attr::SERVER_ADDRESS, r.upstream.as_deref().map(|u| &*u.address));
         a.count(attr::SERVER_PORT, r.upstream.as_deref().map(|u| u64::from(u.port)));
-        a.text(attr::ERROR_TYPE, error);
-        spans.push(attempt(r, span, number, (began, ended), (a.known, error)));
+        a.text(attr::ERROR_TYPE, failure);
+        spans.push(attempt(r, span, number, (began, ended), (attributes, failure)));
     }
     spans
 }

@@ -10,36 +10,91 @@ use limpid_core::{Discount, PicoUsd};
 /// Numbers from here on, in thousandths, are left to serde: they have more digits than a float tells.
 const MOST_THOUSANDTHS: u64 = 1_000_000_000_000_000;
 /// Longer times, of 104 days, are no longer whole as a float.
-const EXACT_NANOS: u128 = 1 << 53;
+const EXACT_NANOS: u64 = 1 << 53;
 
-/// A JSON object that is being written.
+/// A member's name as it stands in an object: `,"name":`. Names are limpid's own, so nothing in them needs an escape, and
+/// put together at compile time they are written at once.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+pub(super) use key;
+
+/// Two digits.
+pub(super) fn pair(number: u32) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut all = [[b'0'; 2]; 100];
+        let mut n = 0;
+        while n < 100 {
+            all[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+            n += 1;
+        }
+        all
+    };
+    PAIRS[number as usize % 100]
+}
+
+/// Four digits.
+pub(super) fn four(number: u32) -> [u8; 4] {
+    let ([a, b], [c, d]) = (pair(number / 100), pair(number % 100));
+    [a, b, c, d]
+}
+
+/// Whether a text needs no escape: no quote, no backslash, nothing below a blank. Told of eight bytes at once.
+fn is_plain(text: &str) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of each byte that is below `than`, and of none else if there is none.
+    let below = |eight: u64, than: u64| eight.wrapping_sub(EACH * than) & !eight & (EACH << 7);
+    let odd = |eight: u64| {
+        below(eight, b' '.into())
+            | below(eight ^ (EACH * u64::from(b'"')), 1)
+            | below(eight ^ (EACH * u64::from(b'\\')), 1)
+    };
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    // Blanks fill the last one up.
+    let last = rest.iter().fold(EACH * u64::from(b' '), |all, byte| all << 8 | u64::from(*byte));
+    words.iter().fold(odd(last), |all, word| all | odd(u64::from_le_bytes(*word))) == 0
+}
+
+/// A JSON object that is being written. Each member begins with a comma; the first one's becomes the brace.
 pub(super) struct Object<'a> {
     pub(super) out: &'a mut Vec<u8>,
+    start: usize,
 }
 
 impl Object<'_> {
     pub(super) fn begin(out: &mut Vec<u8>) -> Object<'_> {
-        out.push(b'{');
-        Object { out }
+        let start = out.len();
+        Object { out, start }
     }
 
+    #[inline]
     pub(super) fn end(self) {
+        match self.out.get_mut(self.start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.push(b'{'),
+        }
         self.out.push(b'}');
     }
 
-    /// A member's name; one of limpid's, so nothing in it needs an escape.
+    /// A member's name, by [`key`].
     #[inline]
-    pub(super) fn name(&mut self, name: &str) {
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    pub(super) fn name(&mut self, key: &'static str) {
+        self.out.extend_from_slice(key.as_bytes());
     }
 
-    pub(super) fn object(&mut self, name: &'static str) -> Object<'_> {
-        self.name(name);
+    #[inline]
+    pub(super) fn object(&mut self, key: &'static str) -> Object<'_> {
+        self.name(key);
+        Object::begin(self.out)
+    }
+
+    /// One whose name is no constant, but needs no escape.
+    pub(super) fn named_object(&mut self, name: &str) -> Object<'_> {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
         Object::begin(self.out)
     }
 
@@ -56,44 +111,42 @@ impl Object<'_> {
 
     /// A text with nothing in it that needs an escape.
     #[inline]
-    pub(super) fn ascii(&mut self, name: &'static str, text: &str) {
-        self.name(name);
+    pub(super) fn ascii(&mut self, key: &'static str, text: &str) {
+        self.name(key);
         self.out.push(b'"');
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'"');
     }
 
     #[inline]
-    pub(super) fn some_ascii(&mut self, name: &'static str, text: Option<&'static str>) {
+    pub(super) fn some_ascii(&mut self, key: &'static str, text: Option<&'static str>) {
         if let Some(text) = text {
-            self.ascii(name, text);
+            self.ascii(key, text);
         }
     }
 
     #[inline]
-    pub(super) fn text(&mut self, name: &'static str, text: &str) {
-        self.name(name);
+    pub(super) fn text(&mut self, key: &'static str, text: &str) {
+        self.name(key);
         self.quoted(text);
     }
 
     #[inline]
-    pub(super) fn some_text(&mut self, name: &'static str, text: Option<&str>) {
+    pub(super) fn some_text(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
-            self.text(name, text);
+            self.text(key, text);
         }
     }
 
     pub(super) fn named_text(&mut self, name: &str, text: &str) {
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
+        self.out.push(b',');
         self.quoted(name);
         self.out.push(b':');
         self.quoted(text);
     }
 
     pub(super) fn quoted(&mut self, text: &str) {
-        if text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+        if !is_plain(text) {
             return self.left_to_serde(text);
         }
         self.out.push(b'"');
@@ -101,119 +154,117 @@ impl Object<'_> {
         self.out.push(b'"');
     }
 
-    pub(super) fn flag(&mut self, name: &'static str, is: bool) {
-        self.name(name);
+    pub(super) fn flag(&mut self, key: &'static str, is: bool) {
+        self.name(key);
         self.out.extend_from_slice(if is { b"true" } else { b"false" });
     }
 
     #[inline]
-    pub(super) fn number(&mut self, name: &'static str, number: u64) {
-        self.name(name);
+    pub(super) fn number(&mut self, key: &'static str, number: u64) {
+        self.name(key);
         self.digits(number);
     }
 
     #[inline]
-    pub(super) fn some_number(&mut self, name: &'static str, number: Option<u64>) {
+    pub(super) fn some_number(&mut self, key: &'static str, number: Option<u64>) {
         if let Some(number) = number {
-            self.number(name, number);
+            self.number(key, number);
         }
     }
 
     #[inline]
-    pub(super) fn some_millis(&mut self, name: &'static str, duration: Option<Duration>) {
+    pub(super) fn some_millis(&mut self, key: &'static str, duration: Option<Duration>) {
         let Some(duration) = duration else { return };
-        self.name(name);
-        let ns = duration.as_nanos();
-        if ns < EXACT_NANOS {
+        self.name(key);
+        match u64::try_from(duration.as_nanos()) {
             // To whole microseconds, half of one up.
-            self.thousandths((ns + 500) / 1_000);
-        } else {
-            self.left_to_serde(&((ns as f64 / 1e3).round() / 1e3));
+            Ok(ns) if ns < EXACT_NANOS => self.thousandths((ns + 500) / 1_000),
+            _ => self.left_to_serde(&((duration.as_nanos() as f64 / 1e3).round() / 1e3)),
         }
     }
 
-    pub(super) fn some_seconds(&mut self, name: &'static str, duration: Option<Duration>) {
+    pub(super) fn some_seconds(&mut self, key: &'static str, duration: Option<Duration>) {
         if let Some(duration) = duration {
-            self.rounded(name, duration.as_secs_f64());
+            self.rounded(key, duration.as_secs_f64());
         }
     }
 
     /// With three decimals at most.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is never negative")]
-    pub(super) fn rounded(&mut self, name: &'static str, number: f64) {
-        self.name(name);
-        self.thousandths((number * 1e3).round() as u128);
+    pub(super) fn rounded(&mut self, key: &'static str, number: f64) {
+        self.name(key);
+        self.thousandths((number * 1e3).round() as u64);
     }
 
     /// As serde writes such a float: with a point, and no zeros behind the last digit but one.
-    pub(super) fn thousandths(&mut self, all: u128) {
-        let Some(all) = u64::try_from(all).ok().filter(|all| *all < MOST_THOUSANDTHS) else {
+    fn thousandths(&mut self, all: u64) {
+        if all >= MOST_THOUSANDTHS {
             return self.left_to_serde(&(all as f64 / 1e3));
-        };
-        let (whole, rest) = (all / 1_000, all % 1_000);
-        self.digits(whole);
-        let digit = |n: u64| b'0' + u8::try_from(n % 10).unwrap_or(0);
-        let (a, b, c) = (digit(rest / 100), digit(rest / 10), digit(rest));
-        let decimals: &[u8] = match (b, c) {
-            (b'0', b'0') => &[b'.', a],
-            (_, b'0') => &[b'.', a, b],
-            _ => &[b'.', a, b, c],
-        };
-        self.out.extend_from_slice(decimals);
+        }
+        self.digits(all / 1_000);
+        let [_, a, b, c] = four((all % 1_000) as u32);
+        match (b, c) {
+            (b'0', b'0') => self.out.extend_from_slice(&[b'.', a]),
+            (_, b'0') => self.out.extend_from_slice(&[b'.', a, b]),
+            _ => self.out.extend_from_slice(&[b'.', a, b, c]),
+        }
     }
 
-    pub(super) fn digits(&mut self, mut number: u64) {
-        const PAIRS: &[u8; 200] = b"00010203040506070809101112131415161718192021222324252627282930313233343536373839\
-            40414243444546474849505152535455565758596061626364656667686970717273747576777879\
-            8081828384858687888990919293949596979899";
-        let mut all = [b'0'; 20];
-        let mut from = all.len();
-        while number >= 10 {
-            let pair = usize::try_from(number % 100).unwrap_or(0) * 2;
-            number /= 100;
-            from -= 2;
-            (all[from], all[from + 1]) = (PAIRS[pair], PAIRS[pair + 1]);
+    pub(super) fn digits(&mut self, number: u64) {
+        match (number % 10_000) as u32 {
+            _ if number >= 10_000 => {
+                self.digits(number / 10_000);
+                self.out.extend_from_slice(&four((number % 10_000) as u32));
+            }
+            n @ 1_000.. => self.out.extend_from_slice(&four(n)),
+            n @ 100.. => self.out.extend_from_slice(&four(n)[1..]),
+            n @ 10.. => self.out.extend_from_slice(&pair(n)),
+            n => self.out.push(pair(n)[1]),
         }
-        // The first digit of an odd number of them.
-        if number > 0 || from == all.len() {
-            from -= 1;
-            all[from] = b'0' + u8::try_from(number).unwrap_or(0);
-        }
-        self.out.extend_from_slice(&all[from..]);
     }
 
-    pub(super) fn hex(&mut self, name: &'static str, number: u128, digits: usize) {
+    pub(super) fn hex<const N: usize>(&mut self, key: &'static str, bytes: [u8; N]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut all = [b'0'; 32];
-        for (place, byte) in all.as_chunks_mut::<2>().0.iter_mut().zip(number.to_be_bytes()) {
-            *place = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        const PAIRS: [[u8; 2]; 256] = {
+            let mut all = [[b'0'; 2]; 256];
+            let mut n = 0;
+            while n < 256 {
+                all[n] = [DIGITS[n >> 4], DIGITS[n & 15]];
+                n += 1;
+            }
+            all
+        };
+        let mut all = [[b'0'; 2]; N];
+        for (place, byte) in all.iter_mut().zip(bytes) {
+            *place = PAIRS[usize::from(byte)];
         }
-        self.name(name);
+        self.name(key);
         self.out.push(b'"');
-        self.out.extend_from_slice(&all[all.len() - digits..]);
+        self.out.extend_from_slice(all.as_flattened());
         self.out.push(b'"');
     }
 
     /// Dollars in plain decimal digits, as a text.
-    pub(super) fn usd(&mut self, name: &'static str, usd: PicoUsd) {
+    pub(super) fn usd(&mut self, key: &'static str, usd: PicoUsd) {
         let (whole, pico) = (usd.0 / PicoUsd::DOLLAR, usd.0 % PicoUsd::DOLLAR);
-        self.name(name);
+        self.name(key);
         self.out.push(b'"');
         self.digits(whole);
         if pico > 0 {
-            // The one keeps the zeros before the digits, and becomes the point.
-            let point = self.out.len();
-            self.digits(PicoUsd::DOLLAR + pico);
-            self.out[point] = b'.';
-            while self.out.last() == Some(&b'0') {
-                self.out.pop();
+            let mut all = [b'0'; 12];
+            let fours = [pico / 100_000_000, pico / 10_000 % 10_000, pico % 10_000];
+            for (place, part) in all.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
+                *place = four(part as u32);
             }
+            let last = all.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
+            self.out.push(b'.');
+            self.out.extend_from_slice(&all[..=last]);
         }
         self.out.push(b'"');
     }
 
-    pub(super) fn discount(&mut self, name: &'static str, discount: Discount) {
-        self.name(name);
+    pub(super) fn discount(&mut self, key: &'static str, discount: Discount) {
+        self.name(key);
         self.left_to_serde(&discount);
     }
 

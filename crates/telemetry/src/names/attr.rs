@@ -52,11 +52,36 @@ impl Level {
     }
 }
 
+/// An attribute's name in one text of the conventions.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub(crate) text: &'static str,
+    pub(crate) kind: Type,
+    /// The name as the member `key` of a `KeyValue` in protocol buffers, and the tag of the `value` that follows: made at
+    /// compile time, for spans are written with some thirty of them each.
+    pub(crate) encoded: &'static [u8],
+}
+
+/// See [`Name::encoded`]; `N` is the name's length and three. A name is shorter than 128 bytes, so its length takes one.
+const fn encoded<const N: usize>(name: &str) -> [u8; N] {
+    let name = name.as_bytes();
+    assert!(name.len() < 128 && N == name.len() + 3);
+    let mut all = [0; N];
+    // The members' numbers, 1 and 2, and their wire type, which is that of bytes.
+    (all[0], all[1], all[N - 1]) = (1 << 3 | 2, (N - 3) as u8, 2 << 3 | 2);
+    let mut at = 0;
+    while at < name.len() {
+        all[at + 2] = name[at];
+        at += 1;
+    }
+    all
+}
+
 /// One attribute.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Attr {
-    v1_41: (&'static str, Type),
-    latest: (&'static str, Type),
+    v1_41: Name,
+    latest: Name,
     #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test holds to the table"))]
     pub(crate) level: Level,
     /// Without a full stop at the end.
@@ -66,33 +91,35 @@ pub(crate) struct Attr {
 
 impl Attr {
     /// Its name and type.
-    pub(crate) const fn of(&self, semconv: Semconv) -> (&'static str, Type) {
+    pub(crate) const fn of(&self, semconv: Semconv) -> &Name {
         match semconv {
-            Semconv::V1_41 => self.v1_41,
-            Semconv::Latest => self.latest,
+            Semconv::V1_41 => &self.v1_41,
+            Semconv::Latest => &self.latest,
         }
     }
 
     /// Its name where no convention renames it.
     pub(crate) const fn name(&self) -> &'static str {
-        self.v1_41.0
+        self.v1_41.text
     }
 }
 
 macro_rules! attributes {
-    (@latest $name:literal $kind:ident) => { ($name, Type::$kind) };
-    (@latest $name:literal $kind:ident $new:literal $new_kind:ident) => { ($new, Type::$new_kind) };
+    (@name $name:literal $kind:ident) => {
+        Name { text: $name, kind: Type::$kind, encoded: &encoded::<{ $name.len() + 3 }>($name) }
+    };
+    (@name $name:literal $kind:ident $new:literal $new_kind:ident) => { attributes!(@name $new $new_kind) };
     ($($attr:ident = $name:literal $kind:ident $(=> $new:literal $new_kind:ident)?, $level:ident, $note:literal;)+) => {
-        $(pub(crate) const $attr: Attr = Attr {
-            v1_41: ($name, Type::$kind),
-            latest: attributes!(@latest $name $kind $($new $new_kind)?),
+        $(pub(crate) const $attr: &Attr = &Attr {
+            v1_41: attributes!(@name $name $kind),
+            latest: attributes!(@name $name $kind $($new $new_kind)?),
             level: Level::$level,
             note: $note,
         };)+
 
         /// All of them.
         #[cfg(test)]
-        pub(crate) const ATTRIBUTES: &[Attr] = &[$($attr),+];
+        pub(crate) const ATTRIBUTES: &[&Attr] = &[$($attr),+];
     };
 }
 
@@ -205,7 +232,7 @@ attributes! {
 /// Limit, remaining and reset (seconds) of each budget that a head tells of, as [`RateLimits::known`] names them.
 ///
 /// [`RateLimits::known`]: limpid_core::RateLimits::known
-pub(crate) const RATE_LIMITS: [(&str, [Attr; 3]); 4] = [
+pub(crate) const RATE_LIMITS: [(&str, [&Attr; 3]); 4] = [
     ("requests", [REQUESTS_LIMIT, REQUESTS_REMAINING, REQUESTS_RESET]),
     ("tokens", [TOKENS_LIMIT, TOKENS_REMAINING, TOKENS_RESET]),
     ("input_tokens", [INPUT_LIMIT, INPUT_REMAINING, INPUT_RESET]),

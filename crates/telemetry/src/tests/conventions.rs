@@ -26,7 +26,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::Status
 use prost::Message as _;
 
 use crate::fixture::{SPAN_ID, TRACE_ID, ms, record};
-use crate::names::attr::{ATTRIBUTES, Attr, Level};
+use crate::names::attr::{ATTRIBUTES, Level};
 use crate::names::{self, Kind};
 use crate::record_queue::is_sampled;
 use crate::settings::OtlpExport;
@@ -416,14 +416,14 @@ fn the_table_in_the_code_says_the_same() {
     assert_eq!(conventional.len(), SPAN.len());
     for row in SPAN {
         let (latest, _) = of_row(row, Semconv::Latest);
-        let attr = conventional.iter().find(|a| a.of(Semconv::Latest).0 == latest).unwrap();
+        let attr = conventional.iter().find(|a| a.of(Semconv::Latest).text == latest).unwrap();
         for semconv in BOTH {
-            let (name, kind) = attr.of(semconv);
-            assert_eq!((name, kind.name()), of_row(row, semconv));
+            let name = attr.of(semconv);
+            assert_eq!((name.text, name.kind.name()), of_row(row, semconv));
         }
         assert_eq!(attr.level.name(), row.4, "{latest}, {}", row.5);
     }
-    let names: BTreeSet<_> = ATTRIBUTES.iter().map(Attr::name).collect();
+    let names: BTreeSet<_> = ATTRIBUTES.iter().map(|attr| attr.name()).collect();
     assert_eq!(names.len(), ATTRIBUTES.len(), "a name is there twice");
     for attr in ATTRIBUTES {
         assert_eq!(attr.level == Level::Own, attr.name().starts_with("limpid."), "{}", attr.name());
@@ -635,12 +635,13 @@ fn several_attempts_are_children_in_the_order_of_time() {
 /// The table of docs/telemetry.md.
 fn markdown() -> String {
     let rows = ATTRIBUTES.iter().map(|attr| {
-        let ((name, kind), (latest, latest_kind)) = (attr.of(Semconv::V1_41), attr.of(Semconv::Latest));
-        let name = if name == latest { format!("`{name}`") } else { format!("`{name}`; latest: `{latest}`") };
-        let kind = match (kind.name(), latest_kind.name()) {
+        let (name, latest) = (attr.of(Semconv::V1_41), attr.of(Semconv::Latest));
+        let kind = match (name.kind.name(), latest.kind.name()) {
             (kind, latest) if kind == latest => kind.to_owned(),
             (kind, latest) => format!("{kind}; latest: {latest}"),
         };
+        let (name, latest) = (name.text, latest.text);
+        let name = if name == latest { format!("`{name}`") } else { format!("`{name}`; latest: `{latest}`") };
         format!("| {name} | {kind} | {} | {} |\n", attr.level.name(), attr.note)
     });
     let head = "| attribute | type | level | |\n|---|---|---|---|\n".to_owned();
