@@ -72,7 +72,7 @@ impl Backend for Instruments {
         }
     }
 
-    fn record(series: &BoundInstrument, value: Value, times: u32, _: Option<Trace>) {
+    fn record(series: &BoundInstrument, value: Value, times: u32, _: &Trace) {
         for _ in 0..times {
             match (series, value) {
                 (BoundInstrument::Counter(counter), Value::Whole(n)) => counter.add(n),

@@ -1,6 +1,6 @@
 //! Label values as small numbers, and the bound on how many there can be.
 //!
-//! A label set becomes a key of fifteen numbers, which is cheap to look up once a record. Model, key, project, reason and
+//! A label set becomes a key of sixteen numbers, which is cheap to look up once a record. Model, key, project, reason and
 //! the operator's own labels come from outside, so each has a number of places; whoever comes when they are taken is called `other` and counted.
 //! A failed exchange may take only the first half of the places: a client that tries a thousand wrong models or keys
 //! must not push the real ones out; the same holds for label sets. Models that the settings name have their places from
@@ -163,7 +163,8 @@ pub(crate) struct Labels {
     fixed: Symbols<Arc<str>>,
     /// Of fixed texts that stand in the program, by where they stand.
     words: Vec<((usize, usize), Symbol)>,
-    statuses: Symbols<u16>,
+    /// By the code, as far as it has three digits.
+    statuses: Vec<Symbol>,
     open: Vec<(Symbols<Arc<str>>, usize)>,
     overflow: Arc<Overflow>,
 }
@@ -176,7 +177,7 @@ impl Labels {
             texts: vec![Arc::from(""), Arc::from(OTHER)],
             fixed: <_>::default(),
             words: vec![((0, 0), Symbol::ABSENT); WORDS],
-            statuses: <_>::default(),
+            statuses: vec![Symbol::ABSENT; 1_000],
             open: places.map(|cap| (<_>::default(), cap)).collect(),
             overflow,
         };
@@ -214,12 +215,16 @@ impl Labels {
     /// A status code.
     pub(crate) fn status(&mut self, status: Option<u16>) -> Symbol {
         let Some(status) = status else { return Symbol::ABSENT };
-        if let Some(symbol) = self.statuses.get(&status) {
-            return *symbol;
+        match self.statuses.get(usize::from(status)) {
+            Some(symbol) if *symbol != Symbol::ABSENT => *symbol,
+            _ => {
+                let symbol = self.fixed(Some(&status.to_string()));
+                if let Some(place) = self.statuses.get_mut(usize::from(status)) {
+                    *place = symbol;
+                }
+                symbol
+            }
         }
-        let symbol = self.fixed(Some(&status.to_string()));
-        self.statuses.insert(status, symbol);
-        symbol
     }
 
     /// A value from outside. Unless it is `trusted` it gets a new place only among the first half.

@@ -220,7 +220,7 @@ impl Backend for PrometheusBackend {
         }
     }
 
-    fn record(series: &PrometheusSeries, value: Value, times: u32, trace: Option<Trace>) {
+    fn record(series: &PrometheusSeries, value: Value, times: u32, trace: &Trace) {
         match (series, value) {
             (PrometheusSeries::Counter(counter), Value::Whole(n)) => {
                 counter.inc_by(n.saturating_mul(times.into()));
@@ -233,7 +233,7 @@ impl Backend for PrometheusBackend {
             (PrometheusSeries::Histogram(histogram), value) => histogram.observe(value.as_f64(), times),
             (PrometheusSeries::Traced(histogram), value) => {
                 for _ in 0..times {
-                    histogram.observe(value.as_f64(), trace.map(TraceLabels), trace.map(|t| t.at));
+                    histogram.observe(value.as_f64(), Some(TraceLabels(*trace)), Some(trace.at));
                 }
             }
         }

@@ -7,33 +7,33 @@
 
 use limpid_core::{Endpoint, ExchangeRecord, Source};
 
-use super::{Backend, Names, Recorder, Value, trace};
-use crate::labels::LabelSet;
+use super::{Backend, Exchange, NO_MORE, Recorder, Value};
+use crate::labels::Symbol;
 use crate::names::{Metric, Shape};
 use crate::semconv::ClientMetrics;
 
 impl<B: Backend> Recorder<B> {
-    pub(super) fn client(&mut self, r: &ExchangeRecord, names: &Names) {
+    pub(super) fn client(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
         let which = self.semconv.client_metrics(r.endpoint);
         let duration = match which {
             ClientMetrics::Operation | ClientMetrics::DurationOnly => Metric::OperationDuration,
             ClientMetrics::Inference => Metric::InferenceDuration,
             ClientMetrics::Embeddings => Metric::EmbeddingsDuration,
         };
-        let mut ends = self.series(LabelSet::new(Shape::Error, names.base, &[names.error])).traced(trace(r));
+        let mut ends = self.series(e, Shape::Error, NO_MORE);
         ends.time(duration, Some(r.timeline.total()));
         match which {
             ClientMetrics::Operation => {
-                self.chunks(r, names, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk);
-                self.token_usage(r, names);
+                self.chunks(r, e, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk);
+                self.token_usage(r, e);
             }
             ClientMetrics::Inference => {
-                self.chunks(r, names, Metric::InferenceTimeToFirstChunk, Metric::InferenceTimePerOutputChunk);
-                self.inference_tokens(r, names);
+                self.chunks(r, e, Metric::InferenceTimeToFirstChunk, Metric::InferenceTimePerOutputChunk);
+                self.inference_tokens(r, e);
             }
             ClientMetrics::Embeddings => {
                 let [input, _] = counted(r);
-                let mut call = self.series(LabelSet::new(Shape::Base, names.base, &[]));
+                let mut call = self.series(e, Shape::Base, NO_MORE);
                 call.add(Metric::EmbeddingsInputTokens, input.map(Value::Whole));
             }
             ClientMetrics::DurationOnly => {}
@@ -41,9 +41,9 @@ impl<B: Backend> Recorder<B> {
     }
 
     /// The time to the first event, and each gap after it.
-    fn chunks(&mut self, r: &ExchangeRecord, names: &Names, first: Metric, further: Metric) {
+    fn chunks(&mut self, r: &ExchangeRecord, e: &mut Exchange, first: Metric, further: Metric) {
         let t = &r.timeline;
-        let mut chunks = self.series(LabelSet::new(Shape::Base, names.base, &[])).traced(trace(r));
+        let mut chunks = self.series(e, Shape::Base, NO_MORE);
         chunks.time(first, t.first_event().filter(|_| r.stream));
         for (count, mean) in t.gaps.buckets() {
             chunks.add_times(further, mean.into(), count);
@@ -51,20 +51,20 @@ impl<B: Backend> Recorder<B> {
     }
 
     /// v1.41.1: one histogram for both kinds.
-    fn token_usage(&mut self, r: &ExchangeRecord, names: &Names) {
+    fn token_usage(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
         for (kind, count) in ["input", "output"].into_iter().zip(counted(r)) {
             let Some(count) = count else { continue };
             let kind = self.labels.word(kind);
-            let mut tokens = self.series(LabelSet::new(Shape::TokenType, names.base, &[kind]));
+            let mut tokens = self.series(e, Shape::TokenType, [kind, Symbol::ABSENT]);
             tokens.add(Metric::TokenUsage, Value::Whole(count));
         }
     }
 
     /// The newer text: a histogram each, and counters.
-    fn inference_tokens(&mut self, r: &ExchangeRecord, names: &Names) {
+    fn inference_tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
         let Some(usage) = &r.usage else { return };
         let [input, output] = counted(r);
-        let mut calls = self.series(LabelSet::new(Shape::Base, names.base, &[]));
+        let mut calls = self.series(e, Shape::Base, NO_MORE);
         calls.add(Metric::OperationInputTokens, input.map(Value::Whole));
         calls.add(Metric::OperationOutputTokens, output.map(Value::Whole));
 
@@ -77,7 +77,7 @@ impl<B: Backend> Recorder<B> {
             let of_input = take(&mut input_rest, of_input);
             let of_output = take(&mut output_rest, of_output);
             self.usage(
-                names,
+                e,
                 modality,
                 &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)],
             );
@@ -90,12 +90,12 @@ impl<B: Backend> Recorder<B> {
             (Metric::UsageCacheWrite, input_part(usage.cache_write_input_tokens)),
             (Metric::UsageReasoning, usage.reasoning_output_tokens.filter(|_| output.is_some())),
         ];
-        self.usage(names, rest, &parts);
+        self.usage(e, rest, &parts);
     }
 
-    fn usage(&mut self, names: &Names, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
+    fn usage(&mut self, e: &mut Exchange, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
         let modality = self.labels.word(modality);
-        let mut tokens = self.series(LabelSet::new(Shape::Modality, names.base, &[modality]));
+        let mut tokens = self.series(e, Shape::Modality, [modality, Symbol::ABSENT]);
         for (metric, count) in counts {
             tokens.add(*metric, count.map(Value::Whole));
         }
