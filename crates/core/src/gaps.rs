@@ -53,6 +53,11 @@ impl GapHistogram {
         self.sums_ns[bucket] = self.sums_ns[bucket].saturating_add(ns);
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.counts == [0; Self::BOUNDS.len() + 1]
+    }
+
     /// How many gaps there are.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|c| u64::from(*c)).sum()

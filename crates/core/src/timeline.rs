@@ -107,7 +107,7 @@ impl Timeline {
     /// `last_token − first_token`, less what frames between them waited for the client: that is, the sum of the gaps.
     /// Absent without a second token event.
     pub fn generating(&self) -> Option<Duration> {
-        (self.gaps.count() > 0).then(|| self.gaps.sum())
+        (!self.gaps.is_empty()).then(|| self.gaps.sum())
     }
 
     fn since_arrival(&self, mark: Option<Tick>) -> Option<Duration> {

@@ -151,9 +151,6 @@ pub(crate) struct Caps {
     pub(crate) known_models: Vec<Arc<str>>,
 }
 
-/// Texts of the program that are remembered by their place; a power of two.
-const WORDS: usize = 256;
-
 /// Symbols by what they stand for. Each such table has a bound.
 type Symbols<K> = HashMap<K, Symbol, BuildFingerprint>;
 
@@ -161,8 +158,6 @@ type Symbols<K> = HashMap<K, Symbol, BuildFingerprint>;
 pub(crate) struct Labels {
     texts: Vec<Arc<str>>,
     fixed: Symbols<Arc<str>>,
-    /// Of fixed texts that stand in the program, by where they stand.
-    words: Vec<((usize, usize), Symbol)>,
     /// By the code, as far as it has three digits.
     statuses: Vec<Symbol>,
     open: Vec<(Symbols<Arc<str>>, usize)>,
@@ -176,7 +171,6 @@ impl Labels {
         let mut labels = Labels {
             texts: vec![Arc::from(""), Arc::from(OTHER)],
             fixed: <_>::default(),
-            words: vec![((0, 0), Symbol::ABSENT); WORDS],
             statuses: vec![Symbol::ABSENT; 1_000],
             open: places.map(|cap| (<_>::default(), cap)).collect(),
             overflow,
@@ -193,22 +187,6 @@ impl Labels {
         match self.fixed.get(value) {
             Some(symbol) => *symbol,
             None => insert(&mut self.texts, &mut self.fixed, value),
-        }
-    }
-
-    /// A value that stands in the program: told by where it does, before it is read.
-    pub(crate) fn word(&mut self, value: &'static str) -> Symbol {
-        let place = (value.as_ptr().addr(), value.len());
-        let at = (place.0 ^ place.0 >> 6 ^ place.1 << 2) % WORDS;
-        match self.words.get(at) {
-            Some((known, symbol)) if *known == place => *symbol,
-            _ => {
-                let symbol = self.fixed(Some(value));
-                if let Some(word) = self.words.get_mut(at) {
-                    *word = (place, symbol);
-                }
-                symbol
-            }
         }
     }
 
@@ -239,6 +217,11 @@ impl Labels {
             return Symbol::OTHER;
         }
         insert(&mut self.texts, places, value)
+    }
+
+    /// Whether the symbol is that of this value.
+    pub(crate) fn is(&self, symbol: Symbol, value: Option<&str>) -> bool {
+        self.texts.get(symbol.0 as usize).is_some_and(|text| **text == *cut(value.unwrap_or_default()))
     }
 
     pub(crate) fn text(&self, symbol: Symbol) -> Arc<str> {

@@ -3,7 +3,7 @@
 //! One recorder serves each exporter, so that `/metrics` and OTLP say the same by construction. It keeps the bound series
 //! of each label set; a series comes into being with its first value, so a number that was never known is absent rather
 //! than 0. An exchange has a dozen label sets, but one of them, that of `limpid.requests`, has all labels of the others but
-//! two: so that one alone is looked up, and it knows its [`Near`] ones.
+//! two: so that one alone is looked up, once for exchanges that are alike (`known`), and it knows its [`Near`] ones.
 //!
 //! Only calls that make a model work feed the `gen_ai.*` metrics; listing models does not.
 
@@ -21,9 +21,15 @@ use crate::names::{LabelName, METRICS, Metric, Shape, TOTAL};
 use crate::semconv::Semconv;
 
 mod client;
+mod known;
 
-/// The labels of a shape that follow from the exchange.
-const NO_MORE: [Symbol; 2] = [Symbol::ABSENT; 2];
+use known::{Known, KnownExchanges, own_value};
+
+/// The labels of a set that do not follow from that of [`Shape::Request`]: texts of the program, so they are told by where
+/// they stand. An empty one is no label.
+type More = [&'static str; 2];
+static NOTHING: &str = "";
+static NO_MORE: More = [NOTHING; 2];
 
 /// What a series gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +86,7 @@ pub(crate) struct Recorder<B: Backend> {
     semconv: Semconv,
     /// The names of the operator's own labels.
     own_names: Vec<Arc<str>>,
+    known: KnownExchanges,
 }
 
 /// A label set.
@@ -96,22 +103,16 @@ struct Place<S> {
 /// has its own place is noted, for the overflow of the others is counted each time.
 struct Near {
     shape: Shape,
-    more: [Symbol; 2],
+    more: More,
     at: usize,
 }
 
 /// What is known of the record that is being recorded.
-struct Exchange {
-    /// Operation, provider, model and upstream.
-    base: [Symbol; 4],
-    key: Symbol,
-    project: Symbol,
-    error: Symbol,
-    /// Of the operator's own labels.
-    own: [Symbol; OwnLabel::MOST],
+struct Exchange<'r> {
+    names: Names,
     /// It tells of a success, or of tokens: see `labels`.
     trusted: bool,
-    server: Option<Arc<UpstreamInfo>>,
+    server: Option<&'r UpstreamInfo>,
     trace: Trace,
     /// Where its set of [`Shape::Request`] is, if that has a place of its own.
     home: Option<usize>,
@@ -119,14 +120,25 @@ struct Exchange {
     next: usize,
 }
 
-impl Exchange {
+/// The interned names of one record.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    /// Operation, provider, model and upstream.
+    base: [Symbol; 4],
+    key: Symbol,
+    project: Symbol,
+    error: Symbol,
+    /// Of the operator's own labels.
+    own: [Symbol; OwnLabel::MOST],
+}
+
+impl Names {
     /// A label set: what belongs to its shape, and these.
-    fn set(&self, shape: Shape, more: [Symbol; 2]) -> LabelSet {
-        let [first, second] = more;
+    fn set(&self, shape: Shape, [first, second]: [Symbol; 2]) -> LabelSet {
         let mut set = match shape {
             Shape::Tokens => LabelSet::new(shape, self.base, &[first, second, self.key, self.project]),
             Shape::Error => LabelSet::new(shape, self.base, &[self.error]),
-            _ => LabelSet::new(shape, self.base, &more),
+            _ => LabelSet::new(shape, self.base, &[first, second]),
         };
         if shape.has_own() {
             set.own = self.own;
@@ -140,7 +152,8 @@ impl<B: Backend> Recorder<B> {
         let labels = Labels::new(caps, Arc::clone(&overflow));
         let (sets, places, max_sets) = (HashMap::default(), Vec::new(), caps.label_sets);
         let own_names = caps.own.iter().map(|(name, _)| Arc::clone(name)).collect();
-        Recorder { backend, labels, overflow, sets, places, max_sets, semconv: Semconv::default(), own_names }
+        let (semconv, known) = (Semconv::default(), KnownExchanges::default());
+        Recorder { backend, labels, overflow, sets, places, max_sets, semconv, own_names, known }
     }
 
     /// Follows this text of the conventions instead of the default one.
@@ -151,7 +164,8 @@ impl<B: Backend> Recorder<B> {
 
     /// The series of a label set; of the collapsed set where there is no room for a new one. Collapsed sets need no
     /// room: there are a few dozen in all.
-    fn series<'a>(&'a mut self, e: &'a mut Exchange, shape: Shape, more: [Symbol; 2]) -> Bound<'a, B> {
+    #[inline]
+    fn series<'a>(&'a mut self, e: &'a mut Exchange<'_>, shape: Shape, more: More) -> Bound<'a, B> {
         let (at, room) = match self.near(e, shape, more) {
             Some(at) => (at, true),
             None => self.look_up(e, shape, more),
@@ -159,28 +173,32 @@ impl<B: Backend> Recorder<B> {
         self.bound(e, at, room)
     }
 
-    fn bound<'a>(&'a mut self, e: &'a Exchange, at: usize, room: bool) -> Bound<'a, B> {
+    #[inline]
+    fn bound<'a>(&'a mut self, e: &'a Exchange<'_>, at: usize, room: bool) -> Bound<'a, B> {
         let Recorder { backend, labels, places, own_names, .. } = self;
-        let server = e.server.as_deref().filter(|_| room);
+        let server = e.server.filter(|_| room);
         Bound { backend, labels, place: places.get_mut(at), trace: &e.trace, server, own_names }
     }
 
     /// Where the set is, told by the record's own.
     #[inline]
-    fn near(&self, e: &mut Exchange, shape: Shape, more: [Symbol; 2]) -> Option<usize> {
+    fn near(&self, e: &mut Exchange<'_>, shape: Shape, more: More) -> Option<usize> {
         let near = &self.places.get(e.home?)?.near;
-        let is = |near: &Near| near.more == more && near.shape == shape;
-        if !near.get(e.next).is_some_and(is) {
-            e.next = near.iter().position(is)?;
+        let is = |near: &Near| near.shape == shape && near.more.iter().zip(more).all(|(a, b)| std::ptr::eq(*a, b));
+        if let Some(next) = near.get(e.next).filter(|next| is(next)) {
+            e.next += 1;
+            return Some(next.at);
         }
-        e.next += 1;
-        Some(near[e.next - 1].at)
+        let which = near.iter().position(is)?;
+        e.next = which + 1;
+        near.get(which).map(|near| near.at)
     }
 
     /// Where the set is, or the collapsed one in its place; and whether there was room.
     #[cold]
-    fn look_up(&mut self, e: &Exchange, shape: Shape, more: [Symbol; 2]) -> (usize, bool) {
-        let (at, room) = self.place(e.set(shape, more), e.trusted);
+    fn look_up(&mut self, e: &Exchange<'_>, shape: Shape, more: More) -> (usize, bool) {
+        let symbols = more.map(|text| self.labels.fixed(Some(text)));
+        let (at, room) = self.place(e.names.set(shape, symbols), e.trusted);
         if let Some(home) = e.home.filter(|_| room).and_then(|home| self.places.get_mut(home)) {
             home.near.push(Near { shape, more, at });
         }
@@ -252,8 +270,18 @@ impl<B: Backend> Bound<'_, B> {
 impl<B: Backend> RecordConsumer for Recorder<B> {
     fn consume(&mut self, record: &Arc<ExchangeRecord>) {
         let r = &**record;
-        let mut e = self.exchange(r);
-        let e = &mut e;
+        let trusted = r.outcome.category == Category::Ok || r.usage.is_some();
+        let known = self.known.find(r, &self.labels, &self.own_names);
+        let (Known { names, at, .. }, room) = known.map_or_else(|| self.intern(r, trusted), |known| (known, true));
+        let e = &mut Exchange {
+            names,
+            trusted,
+            server: r.upstream.as_deref(),
+            trace: Trace { id: r.trace_id, span: r.span_id, at: r.started_at + r.timeline.total() },
+            home: room.then_some(at),
+            next: 0,
+        };
+        self.bound(e, at, room).add(Metric::Requests, Value::Whole(1));
         self.outcome(r, e);
         self.timing(r, e);
         self.tokens(r, e);
@@ -265,17 +293,17 @@ impl<B: Backend> RecordConsumer for Recorder<B> {
 }
 
 impl<B: Backend> Recorder<B> {
-    fn exchange(&mut self, r: &ExchangeRecord) -> Exchange {
-        let trusted = r.outcome.category == Category::Ok || r.usage.is_some();
+    /// The record's names, and where its set of [`Shape::Request`] is, or the collapsed one in its place; and whether there
+    /// was room.
+    fn intern(&mut self, r: &ExchangeRecord, trusted: bool) -> (Known, bool) {
         let l = &mut self.labels;
         let mut own = <[Symbol; OwnLabel::MOST]>::default();
         for (at, (name, symbol)) in self.own_names.iter().zip(&mut own).enumerate() {
-            let value = r.labels.iter().find(|label| label.name == *name).map(|label| &*label.value);
-            *symbol = l.open(Open::Own(at), value, trusted);
+            *symbol = l.open(Open::Own(at), own_value(r, name), trusted);
         }
-        Exchange {
+        let names = Names {
             base: [
-                l.word(r.endpoint.operation()),
+                l.fixed(Some(r.endpoint.operation())),
                 l.fixed(r.provider()),
                 l.open(Open::Model, r.model.name(), trusted),
                 l.fixed(r.upstream.as_deref().map(|u| &*u.name)),
@@ -284,52 +312,47 @@ impl<B: Backend> Recorder<B> {
             project: l.open(Open::Project, r.caller.project.as_deref(), trusted),
             error: l.open(Open::Reason, r.outcome.error_type(), trusted),
             own,
-            trusted,
-            server: r.upstream.clone(),
-            trace: Trace { id: r.trace_id, span: r.span_id, at: r.started_at + r.timeline.total() },
-            home: None,
-            next: 0,
+        };
+        let reason = match names.error {
+            Symbol::ABSENT => l.open(Open::Reason, Some(&r.outcome.reason), true),
+            error => error,
+        };
+        let request = [
+            l.fixed(Some(r.endpoint.as_str())),
+            l.fixed(Some(r.outcome.category.as_str())),
+            reason,
+            l.status(r.status),
+            l.fixed(Some(if r.stream { "true" } else { "false" })),
+            names.key,
+            names.project,
+        ];
+        let set = LabelSet { own, ..LabelSet::new(Shape::Request, names.base, &request) };
+        let (at, room) = self.place(set, trusted);
+        let known = Known { names, reason, at };
+        if room {
+            self.known.remember(r, known);
         }
+        (known, room)
     }
 
-    fn outcome(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
-        let l = &mut self.labels;
-        let request = [
-            l.word(r.endpoint.as_str()),
-            l.word(r.outcome.category.as_str()),
-            match e.error {
-                Symbol::ABSENT => l.open(Open::Reason, Some(&r.outcome.reason), true),
-                error => error,
-            },
-            l.status(r.status),
-            l.word(if r.stream { "true" } else { "false" }),
-            e.key,
-            e.project,
-        ];
-        let set = LabelSet { own: e.own, ..LabelSet::new(Shape::Request, e.base, &request) };
-        let (at, room) = self.place(set, e.trusted);
-        e.home = room.then_some(at);
-        let one = Value::Whole(1);
-        self.bound(e, at, room).add(Metric::Requests, one);
-
+    fn outcome(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         self.why(e, Metric::UsageAsked, r.request.usage_asked.map(UsageAsked::as_str));
         if r.refusal.verdict != Verdict::None {
-            let more = [self.labels.word(r.refusal.verdict.as_str()), self.labels.fixed(r.refusal.source)];
-            self.series(e, Shape::Refusal, more).add(Metric::Refusals, one);
+            let more = [r.refusal.verdict.as_str(), r.refusal.source.unwrap_or_default()];
+            self.series(e, Shape::Refusal, more).add(Metric::Refusals, Value::Whole(1));
         }
         self.why(e, Metric::ObserverErrors, r.observer_fault.map(ObserverFault::as_str));
         self.why(e, Metric::Unpriced, r.unpriced);
         self.why(e, Metric::Unestimated, r.unestimated);
     }
 
-    fn why(&mut self, e: &mut Exchange, metric: Metric, why: Option<&'static str>) {
+    fn why(&mut self, e: &mut Exchange<'_>, metric: Metric, why: Option<&'static str>) {
         if let Some(why) = why {
-            let more = [self.labels.word(why), Symbol::ABSENT];
-            self.series(e, Shape::Why, more).add(metric, Value::Whole(1));
+            self.series(e, Shape::Why, [why, NOTHING]).add(metric, Value::Whole(1));
         }
     }
 
-    fn timing(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    fn timing(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let t = &r.timeline;
         let mut series = self.series(e, Shape::Base, NO_MORE);
         series.time(Metric::QueueDuration, t.queue());
@@ -345,24 +368,25 @@ impl<B: Backend> Recorder<B> {
         }
     }
 
-    fn server(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    fn server(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let t = &r.timeline;
         let mut ends = self.series(e, Shape::Error, NO_MORE);
         ends.time(Metric::ServerRequestDuration, t.sent.map(|_| t.total()));
 
         if let Some(ttft) = t.ttft().filter(|_| r.stream && r.outcome.category == Category::Ok) {
-            let band = self.labels.fixed(r.input_tokens_band().map(limpid_core::InputTokensBand::as_str));
-            let mut first = self.series(e, Shape::Band, [band, Symbol::ABSENT]);
+            let band = r.input_tokens_band().map_or(NOTHING, limpid_core::InputTokensBand::as_str);
+            let mut first = self.series(e, Shape::Band, [band, NOTHING]);
             first.time(Metric::ServerTimeToFirstToken, Some(ttft));
         }
     }
 
-    fn tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    fn tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         if let Some(usage) = &r.usage {
-            for (kind, count) in token_counts(usage) {
-                let Some(count) = count else { continue };
-                let source = if kind.ends_with("output") { usage.source_of_output() } else { usage.source_of_input() };
-                self.count(Metric::Tokens, e, kind, source.as_str(), Value::Whole(count));
+            let (input, output) = (usage.source_of_input().as_str(), usage.source_of_output().as_str());
+            for (kind, source, count) in token_counts(usage, input, output) {
+                if let Some(count) = count {
+                    self.count(Metric::Tokens, e, kind, source, Value::Whole(count));
+                }
             }
         }
         let Some(price) = &r.price else { return };
@@ -375,22 +399,25 @@ impl<B: Backend> Recorder<B> {
         }
     }
 
-    fn count(&mut self, metric: Metric, e: &mut Exchange, kind: &'static str, source: &'static str, value: Value) {
-        let more = [self.labels.word(kind), self.labels.word(source)];
-        self.series(e, Shape::Tokens, more).add(metric, value);
+    fn count(&mut self, metric: Metric, e: &mut Exchange<'_>, kind: &'static str, source: &'static str, value: Value) {
+        self.series(e, Shape::Tokens, [kind, source]).add(metric, value);
     }
 }
 
-/// The counts of `limpid.tokens` by type. All but the first two are subsets of these.
-fn token_counts(u: &Usage) -> [(&'static str, Option<u64>); 8] {
+/// The counts of `limpid.tokens` by type, each with its source. All but the first two are subsets of these.
+fn token_counts(
+    u: &Usage,
+    input: &'static str,
+    output: &'static str,
+) -> [(&'static str, &'static str, Option<u64>); 8] {
     [
-        ("input", u.input_tokens),
-        ("output", u.output_tokens),
-        ("cached_input", u.cached_input_tokens),
-        ("cache_write_input", u.cache_write_input_tokens),
-        ("reasoning_output", u.reasoning_output_tokens),
-        ("audio_input", u.audio_input_tokens),
-        ("image_input", u.image_input_tokens),
-        ("audio_output", u.audio_output_tokens),
+        ("input", input, u.input_tokens),
+        ("output", output, u.output_tokens),
+        ("cached_input", input, u.cached_input_tokens),
+        ("cache_write_input", input, u.cache_write_input_tokens),
+        ("reasoning_output", output, u.reasoning_output_tokens),
+        ("audio_input", input, u.audio_input_tokens),
+        ("image_input", input, u.image_input_tokens),
+        ("audio_output", output, u.audio_output_tokens),
     ]
 }

@@ -7,13 +7,12 @@
 
 use limpid_core::{Endpoint, ExchangeRecord, Source};
 
-use super::{Backend, Exchange, NO_MORE, Recorder, Value};
-use crate::labels::Symbol;
+use super::{Backend, Exchange, NO_MORE, NOTHING, Recorder, Value};
 use crate::names::{Metric, Shape};
 use crate::semconv::ClientMetrics;
 
 impl<B: Backend> Recorder<B> {
-    pub(super) fn client(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    pub(super) fn client(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let which = self.semconv.client_metrics(r.endpoint);
         let duration = match which {
             ClientMetrics::Operation | ClientMetrics::DurationOnly => Metric::OperationDuration,
@@ -41,27 +40,26 @@ impl<B: Backend> Recorder<B> {
     }
 
     /// The time to the first event, and each gap after it.
-    fn chunks(&mut self, r: &ExchangeRecord, e: &mut Exchange, first: Metric, further: Metric) {
+    fn chunks(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>, first: Metric, further: Metric) {
         let t = &r.timeline;
         let mut chunks = self.series(e, Shape::Base, NO_MORE);
         chunks.time(first, t.first_event().filter(|_| r.stream));
-        for (count, mean) in t.gaps.buckets() {
-            chunks.add_times(further, mean.into(), count);
+        if !t.gaps.is_empty() {
+            t.gaps.buckets().for_each(|(count, mean)| chunks.add_times(further, mean.into(), count));
         }
     }
 
     /// v1.41.1: one histogram for both kinds.
-    fn token_usage(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    fn token_usage(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         for (kind, count) in ["input", "output"].into_iter().zip(counted(r)) {
             let Some(count) = count else { continue };
-            let kind = self.labels.word(kind);
-            let mut tokens = self.series(e, Shape::TokenType, [kind, Symbol::ABSENT]);
+            let mut tokens = self.series(e, Shape::TokenType, [kind, NOTHING]);
             tokens.add(Metric::TokenUsage, Value::Whole(count));
         }
     }
 
     /// The newer text: a histogram each, and counters.
-    fn inference_tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange) {
+    fn inference_tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let Some(usage) = &r.usage else { return };
         let [input, output] = counted(r);
         let mut calls = self.series(e, Shape::Base, NO_MORE);
@@ -93,9 +91,8 @@ impl<B: Backend> Recorder<B> {
         self.usage(e, rest, &parts);
     }
 
-    fn usage(&mut self, e: &mut Exchange, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
-        let modality = self.labels.word(modality);
-        let mut tokens = self.series(e, Shape::Modality, [modality, Symbol::ABSENT]);
+    fn usage(&mut self, e: &mut Exchange<'_>, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
+        let mut tokens = self.series(e, Shape::Modality, [modality, NOTHING]);
         for (metric, count) in counts {
             tokens.add(*metric, count.map(Value::Whole));
         }
