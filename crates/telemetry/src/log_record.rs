@@ -14,8 +14,8 @@ use opentelemetry_proto::transform::common::tonic::Attributes;
 
 use crate::limits::limit;
 use crate::record_queue::is_sampled;
-use crate::settings::AttributeLimits;
 use crate::semconv::Semconv;
+use crate::settings::AttributeLimits;
 use crate::span_data::attributes;
 
 /// The conventions' event of an inference.

@@ -104,7 +104,15 @@ struct Place<S> {
 struct Near {
     shape: Shape,
     more: More,
-    at: usize,
+    index: usize,
+}
+
+/// Where a record's label set is: its index among the places, and whether there was room for it there. Else it is the
+/// collapsed one.
+#[derive(Clone, Copy)]
+struct At {
+    index: usize,
+    room: bool,
 }
 
 /// What is known of the record that is being recorded.
@@ -162,58 +170,52 @@ impl<B: Backend> Recorder<B> {
         self
     }
 
-    /// The series of a label set; of the collapsed set where there is no room for a new one. Collapsed sets need no
-    /// room: there are a few dozen in all.
+    /// A label set; the collapsed one where there is no room for a new one. Collapsed sets need no room: there are a few
+    /// dozen in all.
     #[inline]
-    fn series<'a>(&'a mut self, e: &'a mut Exchange<'_>, shape: Shape, more: More) -> Bound<'a, B> {
-        let (at, room) = match self.near(e, shape, more) {
-            Some(at) => (at, true),
+    fn set(&mut self, e: &mut Exchange<'_>, shape: Shape, more: More) -> At {
+        match self.near(e, shape, more) {
+            Some(index) => At { index, room: true },
             None => self.look_up(e, shape, more),
-        };
-        self.bound(e, at, room)
-    }
-
-    #[inline]
-    fn bound<'a>(&'a mut self, e: &'a Exchange<'_>, at: usize, room: bool) -> Bound<'a, B> {
-        let Recorder { backend, labels, places, own_names, .. } = self;
-        let server = e.server.filter(|_| room);
-        Bound { backend, labels, place: places.get_mut(at), trace: &e.trace, server, own_names }
+        }
     }
 
     /// Where the set is, told by the record's own.
     #[inline]
     fn near(&self, e: &mut Exchange<'_>, shape: Shape, more: More) -> Option<usize> {
         let near = &self.places.get(e.home?)?.near;
-        let is = |near: &Near| near.shape == shape && near.more.iter().zip(more).all(|(a, b)| std::ptr::eq(*a, b));
+        let is = |near: &Near| {
+            near.shape == shape && std::ptr::eq(near.more[0], more[0]) && std::ptr::eq(near.more[1], more[1])
+        };
         if let Some(next) = near.get(e.next).filter(|next| is(next)) {
             e.next += 1;
-            return Some(next.at);
+            return Some(next.index);
         }
         let which = near.iter().position(is)?;
         e.next = which + 1;
-        near.get(which).map(|near| near.at)
+        near.get(which).map(|near| near.index)
     }
 
     /// Where the set is, or the collapsed one in its place; and whether there was room.
     #[cold]
-    fn look_up(&mut self, e: &Exchange<'_>, shape: Shape, more: More) -> (usize, bool) {
+    fn look_up(&mut self, e: &Exchange<'_>, shape: Shape, more: More) -> At {
         let symbols = more.map(|text| self.labels.fixed(Some(text)));
-        let (at, room) = self.place(e.names.set(shape, symbols), e.trusted);
+        let At { index, room } = self.place(e.names.set(shape, symbols), e.trusted);
         if let Some(home) = e.home.filter(|_| room).and_then(|home| self.places.get_mut(home)) {
-            home.near.push(Near { shape, more, at });
+            home.near.push(Near { shape, more, index });
         }
-        (at, room)
+        At { index, room }
     }
 
-    fn place(&mut self, set: LabelSet, trusted: bool) -> (usize, bool) {
+    fn place(&mut self, set: LabelSet, trusted: bool) -> At {
         match self.sets.get(&set.packed()) {
-            Some(at) => (*at, true),
+            Some(index) => At { index: *index, room: true },
             None => self.new_set(set, trusted),
         }
     }
 
     #[cold]
-    fn new_set(&mut self, set: LabelSet, trusted: bool) -> (usize, bool) {
+    fn new_set(&mut self, set: LabelSet, trusted: bool) -> At {
         let most = if trusted { self.max_sets } else { self.max_sets.div_ceil(2) };
         let room = self.sets.len() < most;
         let set = if room {
@@ -222,49 +224,47 @@ impl<B: Backend> Recorder<B> {
             self.overflow.count_label_set();
             set.collapsed(self.own_names.len())
         };
-        let at = *self.sets.entry(set.packed()).or_insert(self.places.len());
-        if at == self.places.len() {
+        let index = *self.sets.entry(set.packed()).or_insert(self.places.len());
+        if index == self.places.len() {
             self.places.push(Place { set, series: [const { None }; METRICS.len()], near: Vec::new() });
         }
-        (at, room)
+        At { index, room }
     }
-}
 
-/// The series of one label set.
-struct Bound<'a, B: Backend> {
-    backend: &'a B,
-    labels: &'a Labels,
-    place: Option<&'a mut Place<B::Series>>,
-    trace: &'a Trace,
-    server: Option<&'a UpstreamInfo>,
-    own_names: &'a [Arc<str>],
-}
-
-impl<B: Backend> Bound<'_, B> {
-    fn add(&mut self, metric: Metric, value: impl Into<Option<Value>>) {
+    #[inline]
+    fn add(&mut self, e: &Exchange<'_>, at: At, metric: Metric, value: impl Into<Option<Value>>) {
         if let Some(value) = value.into() {
-            self.add_times(metric, value, 1);
+            self.add_times(e, at, metric, value, 1);
         }
     }
 
-    fn time(&mut self, metric: Metric, duration: Option<Duration>) {
-        self.add(metric, duration.map(Value::from));
+    #[inline]
+    fn time(&mut self, e: &Exchange<'_>, at: At, metric: Metric, duration: Option<Duration>) {
+        self.add(e, at, metric, duration.map(Value::from));
     }
 
-    fn add_times(&mut self, metric: Metric, value: Value, times: u32) {
-        let Some(Place { set, series, .. }) = self.place.as_deref_mut() else { return };
-        debug_assert_eq!(metric.definition().shape, set.shape);
-        let series = series[metric as usize].get_or_insert_with(|| {
-            let known = set.shape.labels().iter().map(|label| LabelName::Known(*label)).zip(&set.values);
-            let own = self.own_names.iter().map(|name| LabelName::Own(Arc::clone(name))).zip(&set.own);
-            let labels: Vec<_> = (known.chain(own))
-                .filter(|(_, value)| **value != Symbol::ABSENT)
-                .map(|(label, value)| (label, self.labels.text(*value)))
-                .collect();
-            self.backend.bind(metric, &labels, self.server)
-        });
-        B::record(series, value, times, self.trace);
+    fn add_times(&mut self, e: &Exchange<'_>, at: At, metric: Metric, value: Value, times: u32) {
+        let Some(place) = self.places.get_mut(at.index) else { return };
+        debug_assert_eq!(metric.definition().shape, place.set.shape);
+        let series = &mut place.series[metric as usize];
+        let series = match series {
+            Some(series) => series,
+            None => {
+                let labels = label_values(&place.set, &self.labels, &self.own_names);
+                series.insert(self.backend.bind(metric, &labels, e.server.filter(|_| at.room)))
+            }
+        };
+        B::record(series, value, times, &e.trace);
     }
+}
+
+/// The labels that a set has, with their values.
+#[cold]
+fn label_values(set: &LabelSet, labels: &Labels, own: &[Arc<str>]) -> Vec<(LabelName, Arc<str>)> {
+    let known = set.shape.labels().iter().map(|label| LabelName::Known(*label)).zip(&set.values);
+    let own = own.iter().map(|name| LabelName::Own(Arc::clone(name))).zip(&set.own);
+    let there = known.chain(own).filter(|(_, value)| **value != Symbol::ABSENT);
+    there.map(|(label, value)| (label, labels.text(*value))).collect()
 }
 
 impl<B: Backend> RecordConsumer for Recorder<B> {
@@ -272,16 +272,19 @@ impl<B: Backend> RecordConsumer for Recorder<B> {
         let r = &**record;
         let trusted = r.outcome.category == Category::Ok || r.usage.is_some();
         let known = self.known.find(r, &self.labels, &self.own_names);
-        let (Known { names, at, .. }, room) = known.map_or_else(|| self.intern(r, trusted), |known| (known, true));
+        let (names, at) = match known {
+            Some(Known { names, index, .. }) => (names, At { index, room: true }),
+            None => self.intern(r, trusted),
+        };
         let e = &mut Exchange {
             names,
             trusted,
             server: r.upstream.as_deref(),
             trace: Trace { id: r.trace_id, span: r.span_id, at: r.started_at + r.timeline.total() },
-            home: room.then_some(at),
+            home: at.room.then_some(at.index),
             next: 0,
         };
-        self.bound(e, at, room).add(Metric::Requests, Value::Whole(1));
+        self.add(e, at, Metric::Requests, Value::Whole(1));
         self.outcome(r, e);
         self.timing(r, e);
         self.tokens(r, e);
@@ -293,9 +296,8 @@ impl<B: Backend> RecordConsumer for Recorder<B> {
 }
 
 impl<B: Backend> Recorder<B> {
-    /// The record's names, and where its set of [`Shape::Request`] is, or the collapsed one in its place; and whether there
-    /// was room.
-    fn intern(&mut self, r: &ExchangeRecord, trusted: bool) -> (Known, bool) {
+    /// The record's names, and its set of [`Shape::Request`].
+    fn intern(&mut self, r: &ExchangeRecord, trusted: bool) -> (Names, At) {
         let l = &mut self.labels;
         let mut own = <[Symbol; OwnLabel::MOST]>::default();
         for (at, (name, symbol)) in self.own_names.iter().zip(&mut own).enumerate() {
@@ -327,19 +329,19 @@ impl<B: Backend> Recorder<B> {
             names.project,
         ];
         let set = LabelSet { own, ..LabelSet::new(Shape::Request, names.base, &request) };
-        let (at, room) = self.place(set, trusted);
-        let known = Known { names, reason, at };
-        if room {
-            self.known.remember(r, known);
+        let at = self.place(set, trusted);
+        if at.room {
+            self.known.remember(r, Known { names, reason, index: at.index });
         }
-        (known, room)
+        (names, at)
     }
 
     fn outcome(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         self.why(e, Metric::UsageAsked, r.request.usage_asked.map(UsageAsked::as_str));
         if r.refusal.verdict != Verdict::None {
             let more = [r.refusal.verdict.as_str(), r.refusal.source.unwrap_or_default()];
-            self.series(e, Shape::Refusal, more).add(Metric::Refusals, Value::Whole(1));
+            let at = self.set(e, Shape::Refusal, more);
+            self.add(e, at, Metric::Refusals, Value::Whole(1));
         }
         self.why(e, Metric::ObserverErrors, r.observer_fault.map(ObserverFault::as_str));
         self.why(e, Metric::Unpriced, r.unpriced);
@@ -348,35 +350,36 @@ impl<B: Backend> Recorder<B> {
 
     fn why(&mut self, e: &mut Exchange<'_>, metric: Metric, why: Option<&'static str>) {
         if let Some(why) = why {
-            self.series(e, Shape::Why, [why, NOTHING]).add(metric, Value::Whole(1));
+            let at = self.set(e, Shape::Why, [why, NOTHING]);
+            self.add(e, at, metric, Value::Whole(1));
         }
     }
 
     fn timing(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let t = &r.timeline;
-        let mut series = self.series(e, Shape::Base, NO_MORE);
-        series.time(Metric::QueueDuration, t.queue());
-        series.time(Metric::TimeToFirstByte, t.first_byte());
-        series.time(Metric::TimeToFirstContent, t.first_content());
-        series.time(Metric::Stall, t.stall);
-        series.time(Metric::ReaderLag, t.reader_lag);
-        series.time(Metric::Overhead, t.overhead());
+        let series = self.set(e, Shape::Base, NO_MORE);
+        self.time(e, series, Metric::QueueDuration, t.queue());
+        self.time(e, series, Metric::TimeToFirstByte, t.first_byte());
+        self.time(e, series, Metric::TimeToFirstContent, t.first_content());
+        self.time(e, series, Metric::Stall, t.stall);
+        self.time(e, series, Metric::ReaderLag, t.reader_lag);
+        self.time(e, series, Metric::Overhead, t.overhead());
         // The conventions' metrics have no label for an estimate, so none goes into them.
         let counted = r.usage.as_ref().is_some_and(|u| u.source_of_output() != Source::Estimated);
         if r.endpoint.is_inference() && r.outcome.category == Category::Ok && counted {
-            series.time(Metric::ServerTimePerOutputToken, r.tpot());
+            self.time(e, series, Metric::ServerTimePerOutputToken, r.tpot());
         }
     }
 
     fn server(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let t = &r.timeline;
-        let mut ends = self.series(e, Shape::Error, NO_MORE);
-        ends.time(Metric::ServerRequestDuration, t.sent.map(|_| t.total()));
+        let ends = self.set(e, Shape::Error, NO_MORE);
+        self.time(e, ends, Metric::ServerRequestDuration, t.sent.map(|_| t.total()));
 
         if let Some(ttft) = t.ttft().filter(|_| r.stream && r.outcome.category == Category::Ok) {
             let band = r.input_tokens_band().map_or(NOTHING, limpid_core::InputTokensBand::as_str);
-            let mut first = self.series(e, Shape::Band, [band, NOTHING]);
-            first.time(Metric::ServerTimeToFirstToken, Some(ttft));
+            let first = self.set(e, Shape::Band, [band, NOTHING]);
+            self.time(e, first, Metric::ServerTimeToFirstToken, Some(ttft));
         }
     }
 
@@ -400,7 +403,8 @@ impl<B: Backend> Recorder<B> {
     }
 
     fn count(&mut self, metric: Metric, e: &mut Exchange<'_>, kind: &'static str, source: &'static str, value: Value) {
-        self.series(e, Shape::Tokens, [kind, source]).add(metric, value);
+        let at = self.set(e, Shape::Tokens, [kind, source]);
+        self.add(e, at, metric, value);
     }
 }
 

@@ -19,8 +19,8 @@ impl<B: Backend> Recorder<B> {
             ClientMetrics::Inference => Metric::InferenceDuration,
             ClientMetrics::Embeddings => Metric::EmbeddingsDuration,
         };
-        let mut ends = self.series(e, Shape::Error, NO_MORE);
-        ends.time(duration, Some(r.timeline.total()));
+        let ends = self.set(e, Shape::Error, NO_MORE);
+        self.time(e, ends, duration, Some(r.timeline.total()));
         match which {
             ClientMetrics::Operation => {
                 self.chunks(r, e, Metric::TimeToFirstChunk, Metric::TimePerOutputChunk);
@@ -32,8 +32,8 @@ impl<B: Backend> Recorder<B> {
             }
             ClientMetrics::Embeddings => {
                 let [input, _] = counted(r);
-                let mut call = self.series(e, Shape::Base, NO_MORE);
-                call.add(Metric::EmbeddingsInputTokens, input.map(Value::Whole));
+                let call = self.set(e, Shape::Base, NO_MORE);
+                self.add(e, call, Metric::EmbeddingsInputTokens, input.map(Value::Whole));
             }
             ClientMetrics::DurationOnly => {}
         }
@@ -42,10 +42,10 @@ impl<B: Backend> Recorder<B> {
     /// The time to the first event, and each gap after it.
     fn chunks(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>, first: Metric, further: Metric) {
         let t = &r.timeline;
-        let mut chunks = self.series(e, Shape::Base, NO_MORE);
-        chunks.time(first, t.first_event().filter(|_| r.stream));
+        let chunks = self.set(e, Shape::Base, NO_MORE);
+        self.time(e, chunks, first, t.first_event().filter(|_| r.stream));
         if !t.gaps.is_empty() {
-            t.gaps.buckets().for_each(|(count, mean)| chunks.add_times(further, mean.into(), count));
+            t.gaps.buckets().for_each(|(count, mean)| self.add_times(e, chunks, further, mean.into(), count));
         }
     }
 
@@ -53,8 +53,8 @@ impl<B: Backend> Recorder<B> {
     fn token_usage(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         for (kind, count) in ["input", "output"].into_iter().zip(counted(r)) {
             let Some(count) = count else { continue };
-            let mut tokens = self.series(e, Shape::TokenType, [kind, NOTHING]);
-            tokens.add(Metric::TokenUsage, Value::Whole(count));
+            let tokens = self.set(e, Shape::TokenType, [kind, NOTHING]);
+            self.add(e, tokens, Metric::TokenUsage, Value::Whole(count));
         }
     }
 
@@ -62,9 +62,9 @@ impl<B: Backend> Recorder<B> {
     fn inference_tokens(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         let Some(usage) = &r.usage else { return };
         let [input, output] = counted(r);
-        let mut calls = self.series(e, Shape::Base, NO_MORE);
-        calls.add(Metric::OperationInputTokens, input.map(Value::Whole));
-        calls.add(Metric::OperationOutputTokens, output.map(Value::Whole));
+        let calls = self.set(e, Shape::Base, NO_MORE);
+        self.add(e, calls, Metric::OperationInputTokens, input.map(Value::Whole));
+        self.add(e, calls, Metric::OperationOutputTokens, output.map(Value::Whole));
 
         // Completions take and give text; of all others only what is told apart is known.
         let rest = if r.endpoint == Endpoint::Completions { "text" } else { "unknown" };
@@ -74,11 +74,7 @@ impl<B: Backend> Recorder<B> {
         for (modality, of_input, of_output) in known {
             let of_input = take(&mut input_rest, of_input);
             let of_output = take(&mut output_rest, of_output);
-            self.usage(
-                e,
-                modality,
-                &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)],
-            );
+            self.usage(e, modality, &[(Metric::UsageInputTokens, of_input), (Metric::UsageOutputTokens, of_output)]);
         }
         let input_part = |part: Option<u64>| part.filter(|_| input.is_some());
         let parts = [
@@ -92,9 +88,9 @@ impl<B: Backend> Recorder<B> {
     }
 
     fn usage(&mut self, e: &mut Exchange<'_>, modality: &'static str, counts: &[(Metric, Option<u64>)]) {
-        let mut tokens = self.series(e, Shape::Modality, [modality, NOTHING]);
+        let tokens = self.set(e, Shape::Modality, [modality, NOTHING]);
         for (metric, count) in counts {
-            tokens.add(*metric, count.map(Value::Whole));
+            self.add(e, tokens, *metric, count.map(Value::Whole));
         }
     }
 }

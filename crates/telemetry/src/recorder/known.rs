@@ -20,7 +20,7 @@ pub(super) struct Known {
     pub(super) names: Names,
     pub(super) reason: Symbol,
     /// Where its set of `Shape::Request` is.
-    pub(super) at: usize,
+    pub(super) index: usize,
 }
 
 struct Entry {
