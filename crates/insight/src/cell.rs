@@ -106,13 +106,15 @@ impl Cell {
             None if record.usage.is_some() => bump(&mut self.unpriced),
             None => {}
         }
-        Latency::ALL.map(|latency| {
-            let value = latency.of(record);
-            if value.is_some() {
-                bump(&mut self.measured[latency as usize]);
+        // Not `map`, which is a call for each of an array's elements.
+        let mut codes = [Code::ABSENT; Latency::COUNT];
+        for ((code, measured), latency) in codes.iter_mut().zip(&mut self.measured).zip(Latency::ALL) {
+            if let Some(value) = latency.of(record) {
+                bump(measured);
+                *code = Code::of(value);
             }
-            Code::of(value)
-        })
+        }
+        codes
     }
 }
 

@@ -1,5 +1,7 @@
 //! One slice of time: exact counters, and the latencies of its exchanges or of a uniform sample of them.
 
+use std::sync::Arc;
+
 use limpid_core::ExchangeRecord;
 
 use crate::cell::Cell;
@@ -30,9 +32,11 @@ pub(crate) struct Slot {
 impl Slot {
     /// Counts an exchange in the cell of that index, which exists, and keeps its latencies: all of them up to
     /// `max_samples`, then by Vitter's algorithm R, with which each exchange of the slot is kept with equal probability.
-    pub(crate) fn add(&mut self, cell: u16, record: &ExchangeRecord, max_samples: usize) {
+    /// `other` is the name that stands for all beyond a bound.
+    pub(crate) fn add(&mut self, cell: u16, record: &ExchangeRecord, max_samples: usize, other: &Arc<str>) {
         let Some(counters) = self.cells.get_mut(usize::from(cell)) else { return };
         let sample = Sample { cell, codes: counters.add(record) };
+        self.overflow += u64::from(Arc::ptr_eq(&counters.key.reason, other));
         self.seen += 1;
         if self.samples.len() < max_samples {
             self.samples.push(sample);

@@ -60,15 +60,14 @@ impl Store {
         let print = fingerprint(record);
         let slot = Arc::make_mut(self.slots.entry(number).or_default());
         let likely = self.open.likely.get(&print).copied();
-        let cell = match likely.filter(|cell| slot.cells.get(usize::from(*cell)).is_some_and(|c| c.key.is_of(record))) {
-            Some(cell) => Some(cell),
-            None => self.cell_of(number, print, record),
-        };
-        let (Some(cell), Some(slot)) = (cell, self.slots.get_mut(&number)) else { return };
-        let slot = Arc::make_mut(slot);
-        slot.add(cell, record, self.config.slot_samples);
-        if Arc::ptr_eq(&slot.cells[usize::from(cell)].key.reason, &self.other) {
-            slot.overflow += 1;
+        if let Some(cell) =
+            likely.filter(|cell| slot.cells.get(usize::from(*cell)).is_some_and(|c| c.key.is_of(record)))
+        {
+            return slot.add(cell, record, self.config.slot_samples, &self.other);
+        }
+        let cell = self.cell_of(number, print, record);
+        if let (Some(cell), Some(slot)) = (cell, self.slots.get_mut(&number)) {
+            Arc::make_mut(slot).add(cell, record, self.config.slot_samples, &self.other);
         }
     }
 

@@ -9,20 +9,24 @@ mod object;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use limpid_core::{
-    Caller, ExchangeRecord, ModelNames, Outcome, Price, RateLimit, RateLimits, Refusal, Timeline, Usage,
+    Caller, ExchangeRecord, ModelNames, Outcome, Price, RateLimit, RateLimits, Refusal, Timeline, UpstreamInfo, Usage,
 };
 
 use self::object::{Object, four, key, pair};
 
-/// Writes lines. Holds the last second in letters, for many exchanges begin in the same one.
+/// Writes lines. Holds the last second in letters, for many exchanges begin in the same one, and likewise the last upstream.
 #[derive(Debug, Default)]
 pub(crate) struct LineWriter {
     second: Option<u64>,
     /// `2026-11-22T08:00:00`.
     letters: String,
+    upstream: Option<Arc<UpstreamInfo>>,
+    /// Its members.
+    about: Vec<u8>,
 }
 
 impl LineWriter {
@@ -32,6 +36,8 @@ impl LineWriter {
         o.ascii(key!("id"), r.id.array_to_str(&mut [0; 26]));
         self.started_at(&mut o, r.started_at);
         head(&mut o, r);
+        self.upstream(&mut o, r.upstream.as_ref());
+        model(&mut o, &r.model);
         caller(&mut o, &r.caller);
         if !r.labels.is_empty() {
             let mut labels = o.object(key!("labels"));
@@ -72,6 +78,19 @@ impl LineWriter {
         o.out.extend_from_slice(&four(micros % 10_000));
         o.out.extend_from_slice(b"Z\"");
     }
+
+    fn upstream(&mut self, o: &mut Object<'_>, upstream: Option<&Arc<UpstreamInfo>>) {
+        let Some(upstream) = upstream else { return };
+        if !self.upstream.as_ref().is_some_and(|last| Arc::ptr_eq(last, upstream)) {
+            self.about.clear();
+            let mut about = Object::begin(&mut self.about);
+            about.text(key!("upstream"), &upstream.name);
+            about.text(key!("provider"), &upstream.provider);
+            about.some_text(key!("region"), upstream.region.as_deref());
+            self.upstream = Some(Arc::clone(upstream));
+        }
+        o.out.extend_from_slice(&self.about);
+    }
 }
 
 fn head(o: &mut Object<'_>, r: &ExchangeRecord) {
@@ -83,12 +102,9 @@ fn head(o: &mut Object<'_>, r: &ExchangeRecord) {
         o.flag(key!("answered_by_limpid"), true);
     }
     o.flag(key!("stream"), r.stream);
-    if let Some(upstream) = r.upstream.as_deref() {
-        o.text(key!("upstream"), &upstream.name);
-        o.text(key!("provider"), &upstream.provider);
-        o.some_text(key!("region"), upstream.region.as_deref());
-    }
-    let ModelNames { requested, responded } = &r.model;
+}
+
+fn model(o: &mut Object<'_>, ModelNames { requested, responded }: &ModelNames) {
     if requested.is_some() || responded.is_some() {
         let mut model = o.object(key!("model"));
         model.some_text(key!("requested"), requested.as_deref());

@@ -52,8 +52,12 @@ fn is_plain(text: &str) -> bool {
             | below(eight ^ (EACH * u64::from(b'\\')), 1)
     };
     let (words, rest) = text.as_bytes().as_chunks::<8>();
-    // Blanks fill the last one up.
-    let last = rest.iter().fold(EACH * u64::from(b' '), |all, byte| all << 8 | u64::from(*byte));
+    let last = match text.as_bytes().last_chunk::<8>() {
+        // Some of it was seen already.
+        Some(last) => u64::from_le_bytes(*last),
+        // Blanks fill it up.
+        None => rest.iter().fold(EACH * u64::from(b' '), |all, byte| all << 8 | u64::from(*byte)),
+    };
     words.iter().fold(odd(last), |all, word| all | odd(u64::from_le_bytes(*word))) == 0
 }
 
@@ -251,14 +255,19 @@ impl Object<'_> {
         self.out.push(b'"');
         self.digits(whole);
         if pico > 0 {
-            let mut all = [b'0'; 12];
-            let fours = [pico / 100_000_000, pico / 10_000 % 10_000, pico % 10_000];
-            for (place, part) in all.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
-                *place = four(part as u32);
-            }
-            let last = all.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
+            // Twelve digits, four at once; fours of zeros at the end are not even written.
+            let [first, second, third] = [pico / 100_000_000, pico / 10_000 % 10_000, pico % 10_000];
             self.out.push(b'.');
-            self.out.extend_from_slice(&all[..=last]);
+            self.out.extend_from_slice(&four(first as u32));
+            if second > 0 || third > 0 {
+                self.out.extend_from_slice(&four(second as u32));
+            }
+            if third > 0 {
+                self.out.extend_from_slice(&four(third as u32));
+            }
+            while self.out.last() == Some(&b'0') {
+                self.out.pop();
+            }
         }
         self.out.push(b'"');
     }
