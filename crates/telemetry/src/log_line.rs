@@ -72,10 +72,10 @@ impl LineWriter {
         o.name(key!("started_at"));
         o.out.push(b'"');
         o.out.extend_from_slice(self.letters.as_bytes());
-        let micros = since.subsec_micros();
+        let micros = u64::from(since.subsec_micros());
         o.out.push(b'.');
         o.out.extend_from_slice(&pair(micros / 10_000));
-        o.out.extend_from_slice(&four(micros % 10_000));
+        o.out.extend_from_slice(&four(micros));
         o.out.extend_from_slice(b"Z\"");
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use limpid_core::{
     BuildFingerprint, Category, ExchangeRecord, ObserverFault, OwnLabel, RecordConsumer, Source, UpstreamInfo, Usage,
@@ -20,9 +20,11 @@ use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Packed, Symbol};
 use crate::names::{LabelName, METRICS, Metric, Shape, TOTAL};
 use crate::semconv::Semconv;
 
+mod backend;
 mod client;
 mod known;
 
+pub(crate) use backend::{Backend, Trace, Value};
 use known::{Known, KnownExchanges, own_value};
 
 /// The labels of a set that do not follow from that of [`Shape::Request`]: texts of the program, so they are told by where
@@ -30,49 +32,6 @@ use known::{Known, KnownExchanges, own_value};
 type More = [&'static str; 2];
 static NOTHING: &str = "";
 static NO_MORE: More = [NOTHING; 2];
-
-/// What a series gets.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Value {
-    Whole(u64),
-    Real(f64),
-}
-
-impl Value {
-    pub(crate) fn as_f64(self) -> f64 {
-        match self {
-            Value::Whole(n) => n as f64,
-            Value::Real(v) => v,
-        }
-    }
-}
-
-impl From<Duration> for Value {
-    fn from(d: Duration) -> Value {
-        Value::Real(d.as_secs_f64())
-    }
-}
-
-/// The exchange behind a value, so that one can go from a bucket to its trace.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Trace {
-    pub(crate) id: u128,
-    pub(crate) span: u64,
-    pub(crate) at: SystemTime,
-}
-
-/// Where series live.
-pub(crate) trait Backend: Send {
-    /// A metric with fixed labels.
-    type Series: Send;
-
-    /// The series of these labels; created once a label set. `server` is the upstream that the labels name, if they name
-    /// one.
-    fn bind(&self, metric: Metric, labels: &[(LabelName, Arc<str>)], server: Option<&UpstreamInfo>) -> Self::Series;
-
-    /// Adds a value to it `times` times.
-    fn record(series: &Self::Series, value: Value, times: u32, trace: &Trace);
-}
 
 /// A consumer of records that feeds a [`Backend`].
 pub(crate) struct Recorder<B: Backend> {
@@ -246,14 +205,10 @@ impl<B: Backend> Recorder<B> {
     fn add_times(&mut self, e: &Exchange<'_>, at: At, metric: Metric, value: Value, times: u32) {
         let Some(place) = self.places.get_mut(at.index) else { return };
         debug_assert_eq!(metric.definition().shape, place.set.shape);
-        let series = &mut place.series[metric as usize];
-        let series = match series {
-            Some(series) => series,
-            None => {
-                let labels = label_values(&place.set, &self.labels, &self.own_names);
-                series.insert(self.backend.bind(metric, &labels, e.server.filter(|_| at.room)))
-            }
-        };
+        let series = place.series[metric as usize].get_or_insert_with(|| {
+            let labels = label_values(&place.set, &self.labels, &self.own_names);
+            self.backend.bind(metric, &labels, e.server.filter(|_| at.room))
+        });
         B::record(series, value, times, &e.trace);
     }
 }
@@ -425,3 +380,6 @@ fn token_counts(
         ("audio_output", output, u.audio_output_tokens),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -259,7 +259,8 @@ impl Sink for Members<'_> {
         let value = value.cast_unsigned();
         let length = 1 + varint_length(value);
         if self.begin(name, length) {
-            self.out.extend_from_slice(&[length as u8, INT]);
+            varint(self.out, length as u64);
+            self.out.push(INT);
             varint(self.out, value);
         }
     }

@@ -22,22 +22,22 @@ macro_rules! key {
 pub(super) use key;
 
 /// Two digits.
-pub(super) fn pair(number: u32) -> [u8; 2] {
+pub(super) fn pair(number: u64) -> [u8; 2] {
     const PAIRS: [[u8; 2]; 100] = {
-        let mut all = [[b'0'; 2]; 100];
-        let mut n = 0;
+        let mut all = [[0; 2]; 100];
+        let mut n = 0u8;
         while n < 100 {
-            all[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+            all[n as usize] = [b'0' + n / 10, b'0' + n % 10];
             n += 1;
         }
         all
     };
-    PAIRS[number as usize % 100]
+    PAIRS[(number % 100) as usize]
 }
 
 /// Four digits.
-pub(super) fn four(number: u32) -> [u8; 4] {
-    let ([a, b], [c, d]) = (pair(number / 100), pair(number % 100));
+pub(super) fn four(number: u64) -> [u8; 4] {
+    let ([a, b], [c, d]) = (pair(number / 100), pair(number));
     [a, b, c, d]
 }
 
@@ -206,7 +206,7 @@ impl Object<'_> {
             return self.left_to_serde(&(all as f64 / 1e3));
         }
         self.digits(all / 1_000);
-        let [_, a, b, c] = four((all % 1_000) as u32);
+        let [_, a, b, c] = four(all % 1_000);
         match (b, c) {
             (b'0', b'0') => self.out.extend_from_slice(&[b'.', a]),
             (_, b'0') => self.out.extend_from_slice(&[b'.', a, b]),
@@ -215,10 +215,10 @@ impl Object<'_> {
     }
 
     pub(super) fn digits(&mut self, number: u64) {
-        match (number % 10_000) as u32 {
-            _ if number >= 10_000 => {
+        match number {
+            10_000.. => {
                 self.digits(number / 10_000);
-                self.out.extend_from_slice(&four((number % 10_000) as u32));
+                self.out.extend_from_slice(&four(number));
             }
             n @ 1_000.. => self.out.extend_from_slice(&four(n)),
             n @ 100.. => self.out.extend_from_slice(&four(n)[1..]),
@@ -258,12 +258,12 @@ impl Object<'_> {
             // Twelve digits, four at once; fours of zeros at the end are not even written.
             let [first, second, third] = [pico / 100_000_000, pico / 10_000 % 10_000, pico % 10_000];
             self.out.push(b'.');
-            self.out.extend_from_slice(&four(first as u32));
+            self.out.extend_from_slice(&four(first));
             if second > 0 || third > 0 {
-                self.out.extend_from_slice(&four(second as u32));
+                self.out.extend_from_slice(&four(second));
             }
             if third > 0 {
-                self.out.extend_from_slice(&four(third as u32));
+                self.out.extend_from_slice(&four(third));
             }
             while self.out.last() == Some(&b'0') {
                 self.out.pop();

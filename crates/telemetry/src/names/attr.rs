@@ -68,12 +68,13 @@ const fn encoded<const N: usize>(name: &str) -> [u8; N] {
     assert!(name.len() < 128 && N == name.len() + 3);
     let mut all = [0; N];
     // The members' numbers, 1 and 2, and their wire type, which is that of bytes.
-    (all[0], all[1], all[N - 1]) = (1 << 3 | 2, (N - 3) as u8, 2 << 3 | 2);
-    let mut at = 0;
-    while at < name.len() {
-        all[at + 2] = name[at];
-        at += 1;
+    (all[0], all[N - 1]) = (1 << 3 | 2, 2 << 3 | 2);
+    let mut length = 0u8;
+    while (length as usize) < name.len() {
+        all[length as usize + 2] = name[length as usize];
+        length += 1;
     }
+    all[1] = length;
     all
 }
 

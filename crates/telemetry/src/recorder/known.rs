@@ -11,7 +11,7 @@ use limpid_core::{Category, Endpoint, ExchangeRecord, Fingerprint, UpstreamInfo}
 use super::Names;
 use crate::labels::{Labels, Symbol};
 
-/// So many kinds have a place; a power of two.
+/// So many kinds have a place: as many as a byte tells apart.
 const PLACES: usize = 256;
 
 /// What is known of an exchange by its labels.
@@ -82,5 +82,6 @@ fn place(r: &ExchangeRecord) -> usize {
         .text(r.caller.project.as_deref())
         .text(Some(&r.outcome.reason));
     let print = r.labels.iter().fold(print, |print, label| print.text(Some(&label.value)));
-    print.get() as usize % PLACES
+    let [place, ..] = print.get().to_le_bytes();
+    place.into()
 }

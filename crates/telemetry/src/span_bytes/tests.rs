@@ -82,7 +82,9 @@ fn the_bytes_are_those_of_the_messages() {
         let scope = InstrumentationScope::builder("limpid").with_version("1.2.3");
         let scope = scope.with_schema_url(semconv.schema_url()).build();
         same(&records(), &scope, AttributeLimits::default());
-        records().into_iter().for_each(|r| same(&[r], &scope, AttributeLimits::default()));
+        for r in records() {
+            same(&[r], &scope, AttributeLimits::default());
+        }
     }
     same(&records(), &InstrumentationScope::builder("").build(), AttributeLimits::default());
 }
