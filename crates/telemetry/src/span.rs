@@ -27,11 +27,13 @@ pub(crate) trait Sink {
     fn text(&mut self, name: &Name, value: &str);
 
     /// A text that stands in the program: it need not be copied.
+    #[inline]
     fn fixed(&mut self, name: &Name, value: &'static str) {
         self.text(name, value);
     }
 
     /// A text that other records have too: likewise.
+    #[inline]
     fn shared(&mut self, name: &Name, value: &Arc<str>) {
         self.text(name, value);
     }

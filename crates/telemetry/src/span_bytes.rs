@@ -212,11 +212,16 @@ impl Members<'_> {
         if !self.has_room() {
             return false;
         }
-        begin(self.out, self.member, name.encoded.len() + varint_length(value as u64) + value);
+        // Where all of it is short, so is the value.
+        match u8::try_from(name.encoded.len() + 1 + value) {
+            Ok(all) if all < 0x80 => self.out.extend_from_slice(&[self.member, all]),
+            _ => begin(self.out, self.member, name.encoded.len() + varint_length(value as u64) + value),
+        }
         self.out.extend_from_slice(name.encoded);
         true
     }
 
+    #[inline]
     fn has_room(&mut self) -> bool {
         if self.room == 0 {
             self.dropped += 1;
@@ -226,6 +231,7 @@ impl Members<'_> {
         true
     }
 
+    #[inline]
     fn cut<'b>(&self, value: &'b str) -> &'b str {
         if value.len() <= self.longest {
             return value;

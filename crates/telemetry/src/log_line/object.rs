@@ -253,7 +253,11 @@ impl Object<'_> {
         let (whole, pico) = (usd.0 / PicoUsd::DOLLAR, usd.0 % PicoUsd::DOLLAR);
         self.name(key);
         self.out.push(b'"');
-        self.digits(whole);
+        match whole {
+            // By far the most.
+            0 => self.out.push(b'0'),
+            _ => self.digits(whole),
+        }
         if pico > 0 {
             // Twelve digits, four at once; fours of zeros at the end are not even written.
             let [first, second, third] = [pico / 100_000_000, pico / 10_000 % 10_000, pico % 10_000];
