@@ -10,7 +10,7 @@
 //! | `scale_h2c` | more of them, for the upstream is reached over HTTP/2 | who speaks it, freshly started, once |
 //! | `gateways` | a load that LiteLLM sustains, and the one that it does not | limpid, nginx, LiteLLM |
 //! | `flat` | the same events a second over ever more streams | limpid, nginx, freshly started |
-//! | `burst` | many idle streams that are closed at once, twice: memory afterwards | limpid, nginx, HAProxy, freshly started, once |
+//! | `burst` | many idle streams that are closed at once, twice: memory afterwards | limpid, nginx, `HAProxy`, freshly started, once |
 //! | `growth` | short requests under ever more routes, keys and label sets | limpid, freshly started |
 //!
 //! The last four take minutes a round and run only if they are asked for.
@@ -111,7 +111,7 @@ impl Plan {
             Plan::Streams => {
                 format!("{} streams × {} events, {} ms apart", sizes.streams, sizes.events, sizes.gap_ms)
             }
-            Plan::Requests => format!(
+            Plan::Requests | Plan::Growth => format!(
                 "{} clients, short replies: {} requests/s for {} s, then saturation for {} s",
                 sizes.clients, sizes.rate, sizes.seconds, sizes.seconds
             ),
@@ -124,10 +124,6 @@ impl Plan {
             Plan::Gateways => format!("{} events a stream; the second load is that of `streams`", sizes.events),
             Plan::Flat => held::FLAT.to_owned(),
             Plan::Burst => format!("MiB; {} open streams that say nothing, closed at once, twice", sizes.burst),
-            Plan::Growth => format!(
-                "{} clients, short replies: {} requests/s for {} s, then saturation for {} s",
-                sizes.clients, sizes.rate, sizes.seconds, sizes.seconds
-            ),
         }
     }
 

@@ -52,17 +52,10 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) &'static str, pub(c
 
 /// The columns of a plan's table.
 pub(crate) fn columns(plan: Plan) -> Vec<Column> {
-    use Told::{OverDirect, Plain, TimesFirst, TimesNginx};
-    let cpu = || {
-        vec![
-            Column("streams", "streams", Plain, 0),
-            Column("cpu_us_per_event", "CPU µs/event", Plain, 1),
-            Column("cpu_us_per_event", "× nginx", TimesNginx, 2),
-        ]
-    };
+    use Told::{OverDirect, Plain, TimesNginx};
     match plan {
         Plan::Gentle | Plan::Streams | Plan::Scale => {
-            let mut all = cpu();
+            let mut all = cpu_of_events();
             all.extend([
                 Column("event_us_p50", "event +p50 µs", OverDirect, 0),
                 Column("event_us_p99", "event +p99 µs", OverDirect, 0),
@@ -85,6 +78,31 @@ pub(crate) fn columns(plan: Plan) -> Vec<Column> {
             Column("kib_per_stream", "× nginx", TimesNginx, 2),
             Column("process_mib", "process MiB", Plain, 1),
         ],
+        Plan::Gateways => {
+            let mut all = cpu_of_events();
+            all.extend([
+                Column("event_us_p50", "event p50 µs", Plain, 0),
+                Column("event_us_p99", "event p99 µs", Plain, 0),
+                Column("took_s", "took s", Plain, 1),
+            ]);
+            all
+        }
+        Plan::ScaleH2c | Plan::Flat | Plan::Burst | Plan::Growth => columns_of_scale(plan),
+    }
+}
+
+fn cpu_of_events() -> Vec<Column> {
+    vec![
+        Column("streams", "streams", Told::Plain, 0),
+        Column("cpu_us_per_event", "CPU µs/event", Told::Plain, 1),
+        Column("cpu_us_per_event", "× nginx", Told::TimesNginx, 2),
+    ]
+}
+
+/// Those of the plans that ask how cost grows.
+fn columns_of_scale(plan: Plan) -> Vec<Column> {
+    use Told::{Plain, TimesFirst, TimesNginx};
+    match plan {
         Plan::ScaleH2c => vec![
             Column("streams", "streams", Plain, 0),
             Column("failed", "failed", Plain, 0),
@@ -94,17 +112,8 @@ pub(crate) fn columns(plan: Plan) -> Vec<Column> {
             Column("event_us_p50", "event p50 µs", Plain, 0),
             Column("event_us_p99", "event p99 µs", Plain, 0),
         ],
-        Plan::Gateways => {
-            let mut all = cpu();
-            all.extend([
-                Column("event_us_p50", "event p50 µs", Plain, 0),
-                Column("event_us_p99", "event p99 µs", Plain, 0),
-                Column("took_s", "took s", Plain, 1),
-            ]);
-            all
-        }
         Plan::Flat => {
-            let mut all = cpu();
+            let mut all = cpu_of_events();
             all.insert(2, Column("cpu_us_per_event", "× the fewest", TimesFirst, 2));
             all.extend([
                 Column("kib_per_stream", "KiB/stream", Plain, 1),
@@ -122,7 +131,7 @@ pub(crate) fn columns(plan: Plan) -> Vec<Column> {
             Column("again_after_15_s", "+15 s", Plain, 1),
             Column("times_before", "× before", Plain, 2),
         ],
-        Plan::Growth => vec![
+        _ => vec![
             Column("process_mib", "process MiB", Plain, 1),
             Column("cpu_us_per_request", "CPU µs/request", Plain, 1),
             Column("cpu_us_per_request", "× the least", TimesFirst, 2),

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use limpid_core::{Clock, Endpoint, ExchangeRecord, Observation, RecordConsumer, RequestFacts, Tick};
+use limpid_http1::fuzz as http1;
 use limpid_insight::{Insight, InsightConfig};
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
 use limpid_settle::Settler;
@@ -22,7 +24,9 @@ use limpid_telemetry::{
 pub type Stage = Box<dyn FnMut()>;
 
 /// All stages, in the order of an exchange.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 25] = [
+    "http1_request_head",
+    "http1_response_head",
     "request_body",
     "sse_frame",
     "chat_event",
@@ -52,6 +56,8 @@ pub const NAMES: [&str; 23] = [
 pub fn stage(name: &str) -> Option<Stage> {
     const SSE: &str = "text/event-stream";
     Some(match name {
+        "http1_request_head" => request_head(),
+        "http1_response_head" => response_head(),
         "request_body" => request_body(samples::request()),
         "sse_frame" => events(Endpoint::Other, SSE, samples::chat()),
         "chat_event" => events(Endpoint::Chat, SSE, samples::chat()),
@@ -92,6 +98,24 @@ fn at_the_end(name: &str) -> Option<Stage> {
 #[inline(never)]
 pub fn counted_calls(stage: &mut dyn FnMut(), calls: u32) {
     (0..calls).for_each(|_| stage());
+}
+
+/// A request's head, read and written again.
+fn request_head() -> Stage {
+    let head = Bytes::from_static(samples::REQUEST_HEAD.as_bytes());
+    Box::new(move || {
+        let read = http1::read_request(black_box(&head)).ok().flatten();
+        black_box(read.map(|(request, _)| request.written()));
+    })
+}
+
+/// A response's head, read and written again.
+fn response_head() -> Stage {
+    let head = Bytes::from_static(samples::RESPONSE_HEAD.as_bytes());
+    Box::new(move || {
+        let read = http1::read_response(black_box(&head)).ok().flatten();
+        black_box(read.map(|(parts, spelling)| http1::written_response(&parts, Some(&spelling))));
+    })
 }
 
 /// One event of a stream that runs, another token each time.

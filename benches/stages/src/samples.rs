@@ -1,5 +1,16 @@
 //! Events and bodies as the servers send them. A list holds one event with a few tokens, of which some are escaped.
 
+/// What the official client for Python sends, a little shortened; 336 bytes.
+pub(crate) const REQUEST_HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:4800\r\n\
+    Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\nAccept: application/json\r\n\
+    Content-Type: application/json\r\nUser-Agent: OpenAI/Python 2.8.0\r\nX-Stainless-Lang: python\r\n\
+    X-Stainless-OS: Linux\r\nAuthorization: Bearer sk-0123456789abcdef0123456789abcdef\r\nContent-Length: 214\r\n\r\n";
+
+/// What vLLM answers a stream with.
+pub(crate) const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\nserver: uvicorn\r\n\
+    content-type: text/event-stream; charset=utf-8\r\nx-request-id: 8cbea992112edfab8cbea992112edfab\r\n\
+    transfer-encoding: chunked\r\n\r\n";
+
 const TOKENS: [&str; 8] = [" the", " bear", "\\n\\n", " is", ".", " caf\\u00e9", " “quoted”", " \\\"x\\\""];
 
 fn each(render: impl Fn(usize, &str) -> String) -> Vec<String> {

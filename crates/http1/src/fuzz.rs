@@ -1,10 +1,11 @@
-//! Heads and bodies without a connection: what the fuzz target `http1` and the tests beside it look at. No part of the
-//! crate's interface.
+//! Heads and bodies without a connection: what the fuzz target `http1`, the tests beside it and `benches/stages` look at.
+//! No part of the crate's interface.
 //!
-//! An upstream's side needs none of this: [`crate::client`] takes any transport.
+//! To look at an upstream's side, none of this is needed: [`crate::client`] takes any transport. Reading a response's head
+//! alone is for counting its instructions.
 
 use bytes::{Bytes, BytesMut};
-use http::{request, response};
+use http::{Method, request, response};
 use http_body::Frame;
 
 use crate::chunks::Malformed;
@@ -44,6 +45,17 @@ pub fn read_request(bytes: &Bytes) -> Result<Option<(Request, usize)>, Refused> 
         let head::RequestHead { parts, spelling, reading, keep_alive, .. } = head;
         (Request { parts, keep_alive, spelling, reading }, len)
     }))
+}
+
+/// Reads the head of the response to a GET from the front of `bytes`, and how it was written; `None` where it has not
+/// ended.
+///
+/// # Errors
+///
+/// [`Refused`].
+pub fn read_response(bytes: &Bytes) -> Result<Option<(response::Parts, Spelling)>, Refused> {
+    let found = head::read_response(&mut BytesMut::from(&**bytes), &Method::GET)?;
+    Ok(found.map(|(head, _)| (head.parts, head.spelling)))
 }
 
 impl Request {
