@@ -62,7 +62,7 @@ impl Rig {
 
     fn exchanges(&mut self, count: usize) {
         for _ in 0..count {
-            self.consumer.consume(&Arc::from(self.traffic.next(false)));
+            self.consumer.consume(&self.traffic.next(false));
         }
     }
 

@@ -23,7 +23,7 @@ pub trait ExchangeSink: Send + Sync {
     fn started(&self, endpoint: Endpoint);
 
     /// It ended; exactly once for each `started`.
-    fn finished(&self, record: Box<ExchangeRecord>);
+    fn finished(&self, record: Arc<ExchangeRecord>);
 
     /// Something came of which no request could be made, so that nothing began.
     fn unreadable(&self, _why: Unreadable) {}
@@ -107,7 +107,7 @@ fn rest(capacity: usize) -> Duration {
 
 /// The sending half; the process has one.
 pub struct Handover {
-    queue: SyncSender<Box<ExchangeRecord>>,
+    queue: SyncSender<Arc<ExchangeRecord>>,
     counts: Arc<HandoverCounts>,
 }
 
@@ -131,11 +131,11 @@ impl Handover {
     }
 }
 
-fn drain(records: &Receiver<Box<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>], rest: Duration) {
+fn drain(records: &Receiver<Arc<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>], rest: Duration) {
     while let Some((record, busy)) = next(records, rest) {
-        show(record, consumers);
+        show(&record, consumers);
         while let Ok(record) = records.try_recv() {
-            show(record, consumers);
+            show(&record, consumers);
         }
         for consumer in consumers.iter_mut() {
             consumer.idle();
@@ -147,7 +147,7 @@ fn drain(records: &Receiver<Box<ExchangeRecord>>, consumers: &mut [Box<dyn Recor
 }
 
 /// The next record, and whether it had not to be waited for, or not for as long as a rest. `None` at the end.
-fn next(records: &Receiver<Box<ExchangeRecord>>, rest: Duration) -> Option<(Box<ExchangeRecord>, bool)> {
+fn next(records: &Receiver<Arc<ExchangeRecord>>, rest: Duration) -> Option<(Arc<ExchangeRecord>, bool)> {
     match records.try_recv() {
         Ok(record) => Some((record, true)),
         Err(TryRecvError::Disconnected) => None,
@@ -159,10 +159,9 @@ fn next(records: &Receiver<Box<ExchangeRecord>>, rest: Duration) -> Option<(Box<
     }
 }
 
-fn show(record: Box<ExchangeRecord>, consumers: &mut [Box<dyn RecordConsumer>]) {
-    let record = Arc::from(record);
+fn show(record: &Arc<ExchangeRecord>, consumers: &mut [Box<dyn RecordConsumer>]) {
     for consumer in consumers {
-        consumer.consume(&record);
+        consumer.consume(record);
     }
 }
 
@@ -171,7 +170,7 @@ impl ExchangeSink for Handover {
         self.counts.in_flight[endpoint.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn finished(&self, record: Box<ExchangeRecord>) {
+    fn finished(&self, record: Arc<ExchangeRecord>) {
         self.counts.in_flight[record.endpoint.index()].fetch_sub(1, Ordering::Relaxed);
         self.counts.finished.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(record) {
@@ -212,7 +211,7 @@ mod tests {
         let (handover, drain) = Handover::new(10_000, vec![Box::new(Telling(told))], Arc::default());
         let draining = thread::spawn(drain);
         for id in 0..5_000u128 {
-            handover.finished(Box::new(ExchangeRecord { id: crate::ExchangeId::from(id), ..record() }));
+            handover.finished(Arc::new(ExchangeRecord { id: crate::ExchangeId::from(id), ..record() }));
             if id % 500 == 0 {
                 assert_eq!(seen.recv_timeout(Duration::from_secs(60)), Ok(id), "all before it, and itself");
             } else if id % 500 == 499 {
@@ -234,7 +233,7 @@ mod tests {
             handover.started(Endpoint::Chat);
         }
         for _ in 0..4 {
-            handover.finished(Box::new(record()));
+            handover.finished(Arc::new(record()));
         }
         assert_eq!((counts.in_flight(Endpoint::Chat), counts.finished(), counts.dropped()), (1, 4, 1));
         drop(handover);

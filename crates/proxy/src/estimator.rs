@@ -126,7 +126,7 @@ fn work(jobs: &Receiver<Job>, settler: &Settler, sink: &dyn ExchangeSink, closin
         let record =
             if late { job.without(settler, Unestimated::Shutdown, Missing::Shutdown) } else { job.done(settler) };
         // A consumer's panic must not end this thread.
-        let handed = catch_unwind(AssertUnwindSafe(|| sink.finished(Box::new(record))));
+        let handed = catch_unwind(AssertUnwindSafe(|| sink.finished(Arc::new(record))));
         if handed.is_err() {
             tracing::error!("the hand-over of an estimated exchange panicked; its record is lost");
         }

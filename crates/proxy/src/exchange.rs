@@ -322,7 +322,7 @@ impl Open {
                 Err(back) => back.refused(&shared.settler),
             },
         };
-        shared.sink.finished(Box::new(record));
+        shared.sink.finished(Arc::new(record));
     }
 
     /// What was kept of its content, if that is wanted.

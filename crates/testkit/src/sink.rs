@@ -1,6 +1,7 @@
 //! A sink that keeps every record.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -95,8 +96,8 @@ impl ExchangeSink for CollectingSink {
         self.lock().started += 1;
     }
 
-    fn finished(&self, record: Box<ExchangeRecord>) {
-        self.lock().records.push(*record);
+    fn finished(&self, record: Arc<ExchangeRecord>) {
+        self.lock().records.push(Arc::unwrap_or_clone(record));
         self.changed.notify_waiters();
     }
 

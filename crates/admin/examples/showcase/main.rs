@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     for ms in (0..3_600_000_u64).step_by(350) {
         played.store(ms * 1_000_000, Ordering::Release);
-        consumer.consume(&Arc::from(traffic.next((1_500_000..2_100_000).contains(&ms))));
+        consumer.consume(&traffic.next((1_500_000..2_100_000).contains(&ms)));
     }
     played.store(u64::MAX, Ordering::Release);
     let (handover, drain) = Handover::new(1024, vec![Box::new(consumer)], Arc::default());
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn submit(handover: &Handover, record: Box<ExchangeRecord>) {
+fn submit(handover: &Handover, record: Arc<ExchangeRecord>) {
     handover.started(record.endpoint);
     handover.finished(record);
 }

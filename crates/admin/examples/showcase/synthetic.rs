@@ -79,7 +79,7 @@ impl Traffic {
     }
 
     /// An exchange that ends now. During the outage the vLLM upstream is slow and often out of capacity.
-    pub(crate) fn next(&mut self, outage: bool) -> Box<ExchangeRecord> {
+    pub(crate) fn next(&mut self, outage: bool) -> Arc<ExchangeRecord> {
         let pick = self.draw();
         let kind = &KINDS[[0.45, 0.72, 0.85, 0.91].iter().filter(|edge| pick > **edge).count()];
         let slow = if outage && kind.upstream == 0 { 6.0 } else { 1.0 };
@@ -95,7 +95,7 @@ impl Traffic {
         } else {
             self.stream(&mut record, kind, slow);
         }
-        Box::new(record)
+        Arc::new(record)
     }
 
     fn stream(&mut self, record: &mut ExchangeRecord, kind: &Kind, slow: f64) {

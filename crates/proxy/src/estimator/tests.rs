@@ -10,14 +10,14 @@ use super::*;
 
 /// Hands records to the test, one at a time: the thread waits in `finished` until the test lets it go.
 struct Held {
-    records: mpsc::Sender<Box<ExchangeRecord>>,
+    records: mpsc::Sender<Arc<ExchangeRecord>>,
     go: Mutex<Receiver<()>>,
 }
 
 impl ExchangeSink for Held {
     fn started(&self, _: Endpoint) {}
 
-    fn finished(&self, record: Box<ExchangeRecord>) {
+    fn finished(&self, record: Arc<ExchangeRecord>) {
         let _ended = self.go.lock().unwrap().recv();
         self.records.send(record).unwrap();
     }

@@ -90,7 +90,7 @@ impl RecordConsumer for Timed {
 fn traffic(handover: &Handover, stop: &AtomicBool) -> Times {
     let mut times = Times::default();
     while !stop.load(Ordering::Relaxed) {
-        let one = Box::new(record());
+        let one = Arc::new(record());
         handover.started(Endpoint::Chat);
         times.of(|| handover.finished(one));
         thread::sleep(Duration::from_micros(250));
