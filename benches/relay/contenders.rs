@@ -68,7 +68,7 @@ pub(crate) struct Running {
 
 /// Those that are installed, and why the others are not.
 pub(crate) fn find(peers: &Path) -> (Vec<Contender>, Vec<String>) {
-    let limpid = PathBuf::from(env!("CARGO_BIN_EXE_limpid"));
+    let limpid = std::env::var_os("LIMPID").map_or_else(|| env!("CARGO_BIN_EXE_limpid").into(), PathBuf::from);
     let mut all = vec![
         Contender { name: "direct".into(), version: String::new(), kind: Kind::Direct, program: PathBuf::new() },
         Contender::of("limpid", Kind::Limpid, limpid.clone(), "--version"),

@@ -5,6 +5,7 @@
 //! cargo bench --bench relay                     # the usual plans, 5 rounds
 //! PLANS=all ROUNDS=3 cargo bench --bench relay  # the long ones too: growth, bursts, cost by number of streams
 //! PLANS=streams STREAMS=50 ROUNDS=3 PROXIES=limpid,unobserving,nginx cargo bench --bench relay
+//! LIMPID=target/pgo/limpid cargo bench --bench relay       # limpid as it is released (benches/pgo), not as cargo builds it
 //! ALSO=/tmp/limpid-before cargo bench --bench relay        # beside an earlier build
 //! ```
 //!
