@@ -3,8 +3,8 @@
 #   docker build -t limpid .
 #   docker run --rm -p 4800:4800 -p 4801:4801 limpid --upstream http://host.docker.internal:8000
 #
-# The binary is built three times, the last time with a profile of its own work (benches/pgo says how): a quarter less CPU a
-# request. `--build-arg PGO=0` builds it once, in a third of the time.
+# The binary is built twice, the second time with a profile of its own work (benches/pgo says how). `--build-arg PGO=0` builds
+# it once, in less than half of the time.
 #
 # Inside a container the listeners must not be on loopback: the two variables below put them on all interfaces. Publish
 # the admin port to those who may see the numbers.
