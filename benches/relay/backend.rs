@@ -20,10 +20,16 @@ use crate::wire::{Message, Order, SHORT_REPLY, end_events, now_ns, role_event, t
 pub(crate) async fn run(port: u16) -> io::Result<()> {
     let listener = listen(port)?;
     loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        // A client that goes away in the middle is the client's affair.
-        tokio::spawn(async move { either(socket).await.ok() });
+        // Out of descriptors: others will end.
+        let Ok((socket, _)) = listener.accept().await else {
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // A client that goes away at once or in the middle is the client's affair.
+        tokio::spawn(async move {
+            socket.set_nodelay(true).ok()?;
+            either(socket).await.ok()
+        });
     }
 }
 
