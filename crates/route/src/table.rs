@@ -1,5 +1,7 @@
 //! Choosing the upstream: the most specific match wins, whatever the order of the settings.
 
+use std::collections::BTreeMap;
+
 /// What a request must have to be served by an upstream. What is `None` or empty matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Match {
@@ -43,12 +45,12 @@ pub struct Subject<'a> {
 
 /// All upstreams' matches; an upstream is named by its index.
 ///
-/// A choice takes a few binary searches, however many upstreams there are: one for each beginning of the path that ends
+/// A choice takes a few searches in sorted maps, however many upstreams there are: one for each beginning of the path that ends
 /// at a segment's end and is no longer than the longest prefix, and then one for the model's name.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     /// Upstreams that ask for a host, by its name in small letters.
-    hosts: Sorted<Paths>,
+    hosts: BTreeMap<Box<str>, Paths>,
     /// Upstreams that do not.
     any_host: Paths,
     /// Each upstream's path prefix, by its index.
@@ -58,7 +60,7 @@ pub struct RouteTable {
 /// Upstreams by their path prefix, without slashes at its end; "" where there is none.
 #[derive(Debug, Clone, Default)]
 struct Paths {
-    groups: Sorted<Vec<Group>>,
+    groups: BTreeMap<Box<str>, Vec<Group>>,
     longest: usize,
 }
 
@@ -69,8 +71,8 @@ struct Group {
     weight: usize,
     /// The first that takes all models.
     any_model: Option<usize>,
-    exact: Sorted<usize>,
-    beginnings: Sorted<usize>,
+    exact: BTreeMap<Box<str>, usize>,
+    beginnings: BTreeMap<Box<str>, usize>,
     /// The different lengths of the beginnings, the longest first.
     lengths: Vec<usize>,
 }
@@ -84,7 +86,7 @@ impl RouteTable {
         let mut table = RouteTable::default();
         for (index, m) in matches.into_iter().enumerate() {
             let paths = match &m.host {
-                Some(host) => table.hosts.entry(&host.to_ascii_lowercase()),
+                Some(host) => table.hosts.entry(host.to_ascii_lowercase().into()).or_default(),
                 None => &mut table.any_host,
             };
             paths.group(m.path_prefix.as_deref()).add(&m.models, index);
@@ -123,7 +125,7 @@ impl RouteTable {
             let host = without_port(host);
             // The keys are in small letters already; a host that is too is not written anew.
             if host.bytes().any(|b| b.is_ascii_uppercase()) {
-                self.hosts.get(&host.to_ascii_lowercase())
+                self.hosts.get(host.to_ascii_lowercase().as_str())
             } else {
                 self.hosts.get(host)
             }
@@ -139,7 +141,7 @@ impl Paths {
         let weight = prefix.map_or(0, |prefix| prefix.len() + 1);
         let trimmed = prefix.unwrap_or_default().trim_end_matches('/');
         self.longest = self.longest.max(trimmed.len());
-        let groups = self.groups.entry(trimmed);
+        let groups = self.groups.entry(trimmed.into()).or_default();
         let at = groups.iter().position(|group| group.weight == weight).unwrap_or_else(|| {
             groups.push(Group { weight, ..Group::default() });
             groups.len() - 1
@@ -165,9 +167,11 @@ impl Group {
         }
         for model in models {
             match model {
-                ModelPattern::Exact(name) => self.exact.insert_first(name, index),
+                ModelPattern::Exact(name) => {
+                    self.exact.entry(name.as_str().into()).or_insert(index);
+                }
                 ModelPattern::Prefix(beginning) => {
-                    self.beginnings.insert_first(beginning, index);
+                    self.beginnings.entry(beginning.as_str().into()).or_insert(index);
                     if let Err(at) = self.lengths.binary_search_by(|length| beginning.len().cmp(length)) {
                         self.lengths.insert(at, beginning.len());
                     }
@@ -192,46 +196,6 @@ impl Group {
             })
         });
         by_name.or_else(|| self.any_model.map(|index| (0, index)))
-    }
-}
-
-/// A map that is made once and read often: sorted, for with few keys a binary search is cheaper than a hash.
-#[derive(Debug, Clone)]
-struct Sorted<V>(Vec<(Box<str>, V)>);
-
-impl<V> Default for Sorted<V> {
-    fn default() -> Sorted<V> {
-        Sorted(Vec::new())
-    }
-}
-
-impl<V> Sorted<V> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn find(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(own, _)| (**own).cmp(key))
-    }
-
-    fn get(&self, key: &str) -> Option<&V> {
-        self.find(key).ok().map(|at| &self.0[at].1)
-    }
-
-    fn insert_first(&mut self, key: &str, value: V) {
-        if let Err(at) = self.find(key) {
-            self.0.insert(at, (key.into(), value));
-        }
-    }
-}
-
-impl<V: Default> Sorted<V> {
-    fn entry(&mut self, key: &str) -> &mut V {
-        let at = self.find(key).unwrap_or_else(|at| {
-            self.0.insert(at, (key.into(), V::default()));
-            at
-        });
-        &mut self.0[at].1
     }
 }
 
