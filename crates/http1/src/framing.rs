@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http_body::{Body, Frame};
 
 use crate::chunks::{Chunks, Malformed, Part};
+use crate::scratch::take_off;
 use crate::trailers;
 
 /// A body that cannot be read to its end.
@@ -116,12 +117,7 @@ impl Reading {
 }
 
 fn data(read: &mut BytesMut, count: usize) -> Option<Frame<Bytes>> {
-    if count == 0 {
-        return None;
-    }
-    // Whatever is left of the buffer would hold its memory.
-    let data = if count == read.len() { std::mem::take(read) } else { read.split_to(count) };
-    Some(Frame::data(data.freeze()))
+    (count > 0).then(|| Frame::data(take_off(read, count)))
 }
 
 /// How a body is framed for the other side.

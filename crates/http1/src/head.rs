@@ -10,6 +10,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version, request, respons
 
 use crate::MAX_FIELDS;
 use crate::framing::{Reading, ends_in_chunked, told_length};
+use crate::scratch::take_off;
 use crate::spelling::{self, Field, Spelling};
 
 /// The longest target, bytes; what a [`Uri`] can hold.
@@ -218,12 +219,6 @@ impl Fields {
 pub(crate) fn lists(fields: &HeaderMap, name: &HeaderName, option: &[u8]) -> bool {
     let mut listed = fields.get_all(name).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
     listed.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
-}
-
-/// Takes a head of `len` bytes off the front of what was read. What comes behind it stays where it is.
-fn take_off(read: &mut BytesMut, len: usize) -> Bytes {
-    // Whatever is left of the buffer would hold its memory.
-    if read.len() == len { std::mem::take(read).freeze() } else { read.split_to(len).freeze() }
 }
 
 /// Takes the head of a request off the front of what was read; `None` where it has not ended. Gives its length too.

@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of a scratch: as much as is read at once.
@@ -54,6 +54,13 @@ pub(crate) fn poll_read_behind<T: AsyncRead + Unpin>(
     let count = ready!(poll_read(io, cx, &mut scratch))?;
     read.extend_from_slice(scratch.get(..count).unwrap_or_default());
     Poll::Ready(Ok(count))
+}
+
+/// Takes `count` bytes off the front of what was read; what comes behind them stays where it is. Taken whole, for what would
+/// be left of an empty buffer holds its memory.
+pub(crate) fn take_off(read: &mut BytesMut, count: usize) -> Bytes {
+    let taken = if count == read.len() { std::mem::take(read) } else { read.split_to(count) };
+    taken.freeze()
 }
 
 impl Deref for Scratch {

@@ -36,6 +36,7 @@ pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
         }
         _ => !resembles_framing(name.as_str()),
     });
+    // One `Host` in HTTP/1.1 (RFC 9112 §3.2); in HTTP/2 it or `:authority` (RFC 9113 §8.3.1).
     let named = match request.version() {
         Version::HTTP_11 => hosts == 1,
         Version::HTTP_2 => hosts == 1 || (hosts == 0 && request.uri().authority().is_some()),
@@ -85,8 +86,8 @@ fn chunked_or_none(fields: &HeaderMap) -> bool {
     !fields.contains_key(TRANSFER_ENCODING) || is_plain_chunked(fields)
 }
 
-/// One `Host` in HTTP/1.1 (RFC 9112 §3.2); in HTTP/2 it or `:authority`, and the same if there are both (RFC 9113
-/// §8.3.1). An authority in an HTTP/1.1 target wins over `Host` (RFC 9112 §3.2.2), so there they may differ.
+/// In HTTP/2 it is the same as `:authority`, if there are both (RFC 9113 §8.3.1). An authority in an HTTP/1.1 target wins over
+/// `Host` (RFC 9112 §3.2.2), so there they may differ.
 fn host_is_sound(host: &HeaderValue, authority: Option<&Authority>, version: Version) -> bool {
     let same = authority.is_none_or(|a| host.as_bytes().eq_ignore_ascii_case(a.as_str().as_bytes()));
     is_host(host) && (same || version != Version::HTTP_2)

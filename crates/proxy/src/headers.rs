@@ -2,7 +2,7 @@
 //!
 //! Where nothing is to be taken off, which is most often so, the map goes on as it is; else the fields are carried over in
 //! their order into a new one, because removing from a `HeaderMap` shuffles the rest. The case
-//! of names is kept on both legs of HTTP/1.1 (`limpid_http1::head`). `HeaderMap` groups repeated fields of one name behind
+//! of names is kept on both legs of HTTP/1.1 (`limpid_http1::spelling`). `HeaderMap` groups repeated fields of one name behind
 //! its first; their order among themselves is kept, which is all that HTTP gives meaning to (RFC 9110 §5.3).
 //!
 //! `Transfer-Encoding: chunked` is hop-by-hop too, but the next hop is framed the same way where it can be, so the
