@@ -37,7 +37,7 @@ fn connections_of_the_corpus_mean_the_same_however_they_are_cut() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2000)))]
 
     #[test]
     fn what_is_nearly_http_means_the_same_however_it_is_cut(

@@ -110,7 +110,7 @@ const ENDPOINTS: [Endpoint; 10] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(1500)))]
 
     /// Whatever the scan reads is asserted to be what serde reads, in [`Scanner::whole`].
     #[test]

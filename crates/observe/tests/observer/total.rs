@@ -71,7 +71,7 @@ fn observe<'a>(head: &ResponseHead<'_>, pieces: impl IntoIterator<Item = &'a [u8
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2000)))]
 
     #[test]
     fn a_response_is_observed_the_same_however_it_is_cut(

@@ -176,12 +176,8 @@ fn changed(event: &str, change: &Change) -> String {
     }
 }
 
-fn cases() -> u32 {
-    std::env::var("LIMPID_PLAIN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2000)))]
 
     #[test]
     fn both_ways_see_the_same(
