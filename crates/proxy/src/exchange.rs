@@ -67,7 +67,8 @@ struct Open {
     failure: Option<RelayFailure>,
     labelled_stream: bool,
     rate_limits: Option<Box<RateLimits>>,
-    observer: Option<ResponseObserver>,
+    /// On the heap too: it is half of all this, and there is none where nothing is observed.
+    observer: Option<Box<ResponseObserver>>,
     observer_panicked: bool,
     /// The request's text may be needed for an estimate.
     keeps_request: bool,
@@ -163,7 +164,7 @@ impl Exchange {
             let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
             open.rate_limits = rate_limits(status, pairs, || open.shared.clock.wall(now));
             let head = ResponseHead { endpoint: open.arrival.endpoint, status, content_type, content_encoding };
-            let mut observer = ResponseObserver::new(&head, open.shared.observe.limits);
+            let mut observer = Box::new(ResponseObserver::new(&head, open.shared.observe.limits));
             let good = (200..300).contains(&status);
             let capture = open.shared.capture.as_ref().filter(|_| open.captured && good);
             if let Some(text) = capture.and_then(Capture::reply_text) {
@@ -293,7 +294,7 @@ impl Open {
     /// Settles at once, or aside if a large body is yet to be parsed: the last bytes must not wait for that.
     fn settle(mut self: Box<Self>, ending: Ending) {
         self.timeline.ended = self.shared.clock.now();
-        let held = self.observer.as_ref().map_or(0, ResponseObserver::held_bytes);
+        let held = self.observer.as_ref().map_or(0, |observer| observer.held_bytes());
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if held > SETTLE_ASIDE => drop(runtime.spawn_blocking(move || self.settle_now(ending))),
             _ => self.settle_now(ending),
@@ -304,10 +305,10 @@ impl Open {
     fn settle_now(mut self: Box<Self>, ending: Ending) {
         let ended = self.timeline.ended;
         self.observe(|observer| observer.finish(ended));
-        let reply = self.observer.as_mut().and_then(ResponseObserver::take_text);
+        let reply = self.observer.as_mut().and_then(|observer| observer.take_text());
         let request = self.tap.take_text();
         let content = self.content();
-        let mut seen = self.observer.take().map(ResponseObserver::into_observation).unwrap_or_default();
+        let mut seen = self.observer.take().map(|observer| observer.into_observation()).unwrap_or_default();
         if self.observer_panicked {
             seen.fault = Some(ObserverFault::Panic);
         }
@@ -316,19 +317,19 @@ impl Open {
         let estimator = shared.estimator.as_ref();
         let estimate = estimator.is_some_and(Estimator::estimates) && exchange.lacks_tokens();
         let record = match estimator.filter(|_| estimate || content.is_some()) {
-            None => shared.settler.record(exchange),
+            None => Arc::new(shared.settler.record(exchange)),
             Some(estimator) => match estimator.submit(Job { exchange, request, reply, estimate, content }) {
                 Ok(()) => return,
-                Err(back) => back.refused(&shared.settler),
+                Err(back) => Arc::new(back.refused(&shared.settler)),
             },
         };
-        shared.sink.finished(Arc::new(record));
+        shared.sink.finished(record);
     }
 
     /// What was kept of its content, if that is wanted.
     fn content(&mut self) -> Option<Captured> {
         let capture = self.shared.capture.as_ref().filter(|_| self.captured && self.upstream.is_some())?;
-        let reply = self.observer.as_mut().and_then(ResponseObserver::take_content);
+        let reply = self.observer.as_mut().and_then(|observer| observer.take_content());
         let (rules, budget) = (Arc::clone(&capture.rules), Arc::clone(&capture.budget));
         Some(Captured { rules, budget, request: self.tap.take_content(), reply })
     }

@@ -11,7 +11,6 @@ use http::Request;
 use http::header::UPGRADE;
 use hyper::Response;
 use limpid_core::RelayFailure;
-use tokio::time::Instant;
 
 use crate::connect::chain;
 use crate::exchange::Exchange;
@@ -45,18 +44,19 @@ pub(crate) async fn forward(
     let pool = upstream.pool(worker);
     let mut resends = 0;
     loop {
-        let asked = shared.clock.now();
         let pooled = if resends == 0 { pool.reuse(need) } else { None };
-        let lease = match pooled {
-            Some(lease) => lease,
+        let (lease, asked) = if let Some(lease) = pooled {
+            (lease, None)
+        } else {
+            let asked = shared.clock.now();
             // On the heap: it is large and rare, and would make the future of every request as large.
-            None => Box::pin(pool.fresh(need)).await?,
+            (Box::pin(pool.fresh(need)).await?, Some(asked))
         };
         let sent = shared.clock.now();
-        exchange.sent(sent, (!lease.reused()).then(|| sent.since(asked)));
-        let began = Instant::now();
+        exchange.sent(sent, asked.map(|asked| sent.since(asked)));
+        let began = upstream.timeouts.begin();
         let sending = pin!(lease.send(request));
-        let failed = match upstream.timeouts.head(&tap, sending).await? {
+        let failed = match upstream.timeouts.head(&tap, began, sending).await? {
             Ok(response) => return Ok(Answer { response, watchdog: upstream.timeouts.body(began) }),
             Err(failed) => failed,
         };

@@ -36,14 +36,14 @@ pub(crate) async fn live(
 ) -> Response<ResponseBody> {
     let version = request.version();
     let websocket = upgrade::asked(&request);
-    let (mut exchange, request) = arrive(&shared, request, websocket);
+    let (mut exchange, mut request) = arrive(&shared, request, websocket);
     if let Err(failure) = framing::request(&request) {
         return reply::answer(exchange, failure);
     }
 
     // The settings alone decide where it goes; the model is looked for only if some route asks for one.
-    let (upstream, mut request) = match route(&shared, request).await {
-        Ok(chosen) => chosen,
+    let upstream = match route(&shared, &mut request).await {
+        Ok(upstream) => upstream,
         Err(failure) => return reply::answer(exchange, failure),
     };
     exchange.routed(&upstream.info);
@@ -56,8 +56,8 @@ pub(crate) async fn live(
     }
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
-    let relayed = match for_upstream(upstream, request, websocket) {
-        Ok(mut request) => {
+    let relayed = match for_upstream(upstream, &mut request, websocket) {
+        Ok(()) => {
             if let Some(span) = exchange.span() {
                 shared.trace.apply(request.headers_mut(), span);
             }
@@ -90,19 +90,16 @@ fn arrive(shared: &Arc<Shared>, request: Request<ClientBody>, websocket: bool) -
     (exchange, Request::from_parts(parts, RequestBody::new(body, tap)))
 }
 
-/// Chooses the upstream.
-async fn route(
-    shared: &Shared,
-    mut request: Request<RequestBody>,
-) -> Result<(&Upstream, Request<RequestBody>), RelayFailure> {
-    let needs_model = shared.routes.needs_model(subject(&request));
+/// Chooses the upstream. The request stays where it is, here and below: it is large to move.
+async fn route<'a>(shared: &'a Shared, request: &mut Request<RequestBody>) -> Result<&'a Upstream, RelayFailure> {
+    let needs_model = shared.routes.needs_model(subject(request));
     let facts = if needs_model { model_peek::peek(request.body_mut()).await } else { <_>::default() };
     if request.body().tap().broken().is_some() {
         return Err(RelayFailure::RequestBody);
     }
-    let subject = Subject { model: facts.model.as_deref(), ..subject(&request) };
+    let subject = Subject { model: facts.model.as_deref(), ..subject(request) };
     let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));
-    Ok((chosen.ok_or(RelayFailure::NoRoute)?, request))
+    chosen.ok_or(RelayFailure::NoRoute)
 }
 
 /// What the request's head tells of where it goes.
@@ -112,25 +109,22 @@ fn subject<B>(request: &Request<B>) -> Subject<'_> {
     Subject { host, path: request.uri().path(), model: None }
 }
 
-/// The request as the upstream gets it. Its body carries how its head was written.
-fn for_upstream(
-    upstream: &Upstream,
-    request: Request<RequestBody>,
-    websocket: bool,
-) -> Result<Request<RequestBody>, RelayFailure> {
-    let (mut parts, body) = request.into_parts();
-    let asked = parts.uri.path_and_query().ok_or(RelayFailure::BadRequest)?;
+/// Makes the request what the upstream gets. Its body carries how its head was written.
+fn for_upstream(upstream: &Upstream, request: &mut Request<RequestBody>, websocket: bool) -> Result<(), RelayFailure> {
+    let asked = request.uri().path_and_query().ok_or(RelayFailure::BadRequest)?;
     let path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
-    parts.uri = Uri::from(path);
-    if let Some(takes) = TakesTrailers::read(&parts.headers) {
-        parts.extensions.insert(takes);
+    *request.uri_mut() = Uri::from(path);
+    if let Some(takes) = TakesTrailers::read(request.headers()) {
+        request.extensions_mut().insert(takes);
     }
-    parts.headers = headers::request(parts.headers, parts.version, upstream.target.host_field(), websocket);
-    if let Some(key) = &upstream.key {
-        parts.headers = key.replace(&parts.headers);
-    }
-    parts.version = Version::HTTP_11;
-    Ok(Request::from_parts(parts, body))
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let fields = std::mem::take(request.headers_mut());
+    let fields = headers::request(fields, version, upstream.target.host_field(), websocket);
+    *request.headers_mut() = match &upstream.key {
+        Some(key) => key.replace(&fields),
+        None => fields,
+    };
+    Ok(())
 }
 
 /// The response as the client gets it. Its head goes out at once; its body is observed as it passes. `asks`: its request may

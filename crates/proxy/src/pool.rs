@@ -82,9 +82,8 @@ impl Pool {
 
     /// A place on a connection that stands, if there is one.
     pub(crate) fn reuse(&self, need: Need) -> Option<Lease> {
-        let stream = if need == Need::Any { self.http2.reuse().map(Kind::Http2) } else { None };
-        let kind = stream.or_else(|| self.http1.reuse().map(Kind::Http1))?;
-        Some(Lease { kind, reused: true })
+        let stream = if need == Need::Any { self.http2.reuse().map(Lease::Http2) } else { None };
+        stream.or_else(|| self.http1.reuse().map(Lease::Http1))
     }
 
     /// A place on a connection that was waited for; alone on it, or with others.
@@ -96,14 +95,14 @@ impl Pool {
         loop {
             if need == Need::Http1 || !self.shares() {
                 if let Some(loan) = self.open(need).await? {
-                    return Ok(Lease { kind: Kind::Http1(loan), reused: false });
+                    return Ok(Lease::Http1(loan));
                 }
             } else {
                 self.opened_together().await?;
             }
             // Others may have taken all its places; then a further one is needed.
             if let Some(lease) = self.reuse(need) {
-                return Ok(Lease { reused: false, ..lease });
+                return Ok(lease);
             }
         }
     }
@@ -179,29 +178,19 @@ pub(crate) struct SendFailed {
 }
 
 /// A place on a connection, on loan.
-pub(crate) struct Lease {
-    kind: Kind,
-    reused: bool,
-}
-
-enum Kind {
+pub(crate) enum Lease {
     Http1(http1::Loan),
     Http2(http2::Stream),
 }
 
 impl Lease {
-    /// Whether the connection stood already.
-    pub(crate) fn reused(&self) -> bool {
-        self.reused
-    }
-
     /// Sends a request, which has HTTP/1.1's form. Where nothing of it was written, the error carries it back. Dropping the
     /// future cancels the work.
     pub(crate) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
-        match self.kind {
-            Kind::Http1(loan) => loan.send(request).await,
+        match self {
+            Lease::Http1(loan) => loan.send(request).await,
             // hyper's future is large, and would make that of every request as large.
-            Kind::Http2(stream) => Box::pin(stream.send(request)).await,
+            Lease::Http2(stream) => Box::pin(stream.send(request)).await,
         }
     }
 }

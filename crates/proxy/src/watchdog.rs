@@ -51,13 +51,19 @@ fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
 }
 
 impl Timeouts {
-    /// Waits for a response's head, while the request's body goes up.
+    /// A request is sent now. `None` without a limit: to ask for the time of each request is not free.
+    pub(crate) fn begin(self) -> Option<Instant> {
+        (self.headers.is_some() || self.first_token.is_some() || self.idle.is_some()).then(Instant::now)
+    }
+
+    /// Waits for a response's head, while the request's body goes up; it was sent at `sent`.
     pub(crate) async fn head<T>(
         self,
         tap: &RequestTap,
+        sent: Option<Instant>,
         mut head: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, RelayFailure> {
-        let sent = Instant::now();
+        let Some(sent) = sent else { return Ok(head.await) };
         let mut token = self.first_token.map(|limit| Deadline(sent + limit, RelayFailure::FirstTokenTimeout));
         loop {
             let headers = self.headers.map(|limit| tap.moved().max(sent) + limit);
@@ -81,8 +87,8 @@ impl Timeouts {
     }
 
     /// The watch over a body, whose request was sent at `sent`; `None` without a limit.
-    pub(crate) fn body(self, sent: Instant) -> Option<Watchdog> {
-        let token_by = self.first_token.map(|limit| sent + limit);
+    pub(crate) fn body(self, sent: Option<Instant>) -> Option<Watchdog> {
+        let token_by = self.first_token.and_then(|limit| Some(sent? + limit));
         let first = token_by.or_else(|| self.idle.map(|limit| Instant::now() + limit))?;
         Some(Watchdog { idle: self.idle, token_by, waiting_since: None, timer: Box::pin(sleep_until(first)) })
     }

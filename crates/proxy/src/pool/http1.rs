@@ -85,7 +85,7 @@ impl Connections {
 }
 
 /// A connection on loan. Dropping it closes the connection, and with it cancels the work it carries.
-pub(super) struct Loan {
+pub(crate) struct Loan {
     connection: Connection<Stream>,
     home: Arc<Connections>,
 }

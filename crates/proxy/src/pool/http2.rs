@@ -228,7 +228,7 @@ impl Body for Upload {
 }
 
 /// A stream on loan. What cancels it is dropping the response's future or body, not this; this keeps its place.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     sender: SendRequest<Upload>,
     origin: Arc<Uri>,
     slot: Arc<Slot>,
