@@ -19,6 +19,7 @@ mod messages;
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::num::IntErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -223,8 +224,10 @@ fn difference(here: &Served, hypers: &Served, bytes: &[u8]) -> Option<String> {
 }
 
 fn is_too_large(digits: &[u8]) -> bool {
-    let number = std::str::from_utf8(digits).map(str::parse::<u64>);
-    number.is_ok_and(|number| number.map_or(digits.len() >= 19, |n| n > LARGEST))
+    match std::str::from_utf8(digits).unwrap_or_default().parse::<u64>() {
+        Ok(number) => number > LARGEST,
+        Err(why) => *why.kind() == IntErrorKind::PosOverflow,
+    }
 }
 
 fn has_too_large(bytes: &[u8]) -> bool {
@@ -261,6 +264,8 @@ fn beyond_the_largest_length_hyper_waits_and_here_it_is_refused() {
         let (ours, theirs) = both(raw.as_bytes());
         assert_eq!((ours != theirs, difference(&ours, &theirs, raw.as_bytes())), (other, None), "{length}");
     }
+    let (ours, theirs) = both(b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n");
+    assert_eq!((ours.refused, theirs.refused), (Some(400), Some(400)), "what 64 bits do not hold");
     let (refused, _) = both(b"POST / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n");
     let (sound, _) = both(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n");
     assert!(difference(&refused, &sound, b"").is_some(), "a length that is one excuses nothing");

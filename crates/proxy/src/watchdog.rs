@@ -51,9 +51,9 @@ fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
 }
 
 impl Timeouts {
-    /// A request is sent now. `None` without a limit: to ask for the time of each request is not free.
+    /// A request is sent now. `None` where no limit counts from that: to ask for the time of each request is not free.
     pub(crate) fn begin(self) -> Option<Instant> {
-        (self.headers.is_some() || self.first_token.is_some() || self.idle.is_some()).then(Instant::now)
+        (self.headers.is_some() || self.first_token.is_some()).then(Instant::now)
     }
 
     /// Waits for a response's head, while the request's body goes up; it was sent at `sent`.
@@ -88,7 +88,7 @@ impl Timeouts {
 
     /// The watch over a body, whose request was sent at `sent`; `None` without a limit.
     pub(crate) fn body(self, sent: Option<Instant>) -> Option<Watchdog> {
-        let token_by = self.first_token.and_then(|limit| Some(sent? + limit));
+        let token_by = self.first_token.zip(sent).map(|(limit, sent)| sent + limit);
         let first = token_by.or_else(|| self.idle.map(|limit| Instant::now() + limit))?;
         Some(Watchdog { idle: self.idle, token_by, waiting_since: None, timer: Box::pin(sleep_until(first)) })
     }
