@@ -51,6 +51,7 @@ pub(crate) fn proxy(
         settler: Settler::new(prices(settings)).with_texts(settings.refusals.rules()),
         estimates: estimates(settings),
         capture: capture(settings),
+        resolver: Arc::new(limpid_proxy::SystemResolver::default()),
         sink,
         clock,
     })

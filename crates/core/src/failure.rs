@@ -1,4 +1,8 @@
 //! Why a relay ended badly, from limpid's own point of view.
+//!
+//! One table, [`RelayFailure::facts`], has the reason, the category and the status of each; `proxy/reply.rs` has the text
+//! that a client gets, and docs/numbers.md shows all of it. There is no catch-all in any of them: a failure that is added
+//! must be given words of its own.
 
 use crate::Category;
 
@@ -17,18 +21,24 @@ pub enum RelayFailure {
     Draining,
     /// The upstream's host name did not resolve.
     Dns,
+    /// The upstream's host name was not looked up within the connect timeout, and no address of it is known.
+    DnsTimeout,
     /// The upstream refused the connection.
     ConnectRefused,
     /// No connection within the connect timeout.
     ConnectTimeout,
+    /// There is no way to the upstream's address: its network or host is unreachable.
+    Unreachable,
     /// The connection could not be made for another reason.
     Connect,
-    /// The TLS handshake failed.
-    Tls,
+    /// TLS failed, in the handshake or with an alert behind it.
+    Tls(TlsFault),
     /// The connection closed or was reset before a response head came.
     ResetBeforeHeaders,
     /// What came back was not HTTP.
     BadResponse,
+    /// It was TLS, where plain HTTP was spoken.
+    UnaskedTls,
     /// No response head within the head timeout.
     HeadersTimeout,
     /// No token within the first-token timeout.
@@ -37,50 +47,141 @@ pub enum RelayFailure {
     IdleTimeout,
     /// The body broke off: fewer bytes than announced, or no final chunk.
     BodyCutOff,
+    /// limpid itself has run out of something.
+    Shortage(Shortage),
     /// limpid's own fault.
     Internal,
 }
 
+/// What was wrong with TLS. One reason for all (`tls`), words of their own for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// The upstream's certificate has expired, or is not valid yet.
+    Expired,
+    /// Its certificate comes from an authority that is not trusted.
+    UnknownAuthority,
+    /// Its certificate is for another name.
+    WrongName,
+    /// Its certificate cannot be accepted for another reason.
+    Certificate,
+    /// It demands a certificate of limpid's, and there is none.
+    ClientCertificate,
+    /// It answered in plain text.
+    PlainText,
+    /// It closed the connection in the handshake.
+    Closed,
+    /// It ended TLS with an alert.
+    Alert,
+    /// No version, cipher or protocol that both sides speak, or a message that is none.
+    Handshake,
+}
+
+/// What limpid has run out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shortage {
+    /// Open files: the process's limit, or the machine's.
+    Descriptors,
+    /// Local ports towards one address.
+    Ports,
+    /// The kernel's memory for sockets.
+    Memory,
+    /// Threads.
+    Threads,
+}
+
+impl Shortage {
+    /// What it is, in the plural.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Shortage::Descriptors => "file descriptors",
+            Shortage::Ports => "local ports",
+            Shortage::Memory => "memory for connections",
+            Shortage::Threads => "threads",
+        }
+    }
+}
+
+/// What is fixed about a [`RelayFailure`].
+struct Facts(&'static str, Category, u16);
+
 impl RelayFailure {
+    /// Every failure, in the order of docs/numbers.md.
+    pub const ALL: &'static [RelayFailure] = &[
+        RelayFailure::NoRoute,
+        RelayFailure::BadRequest,
+        RelayFailure::RequestBody,
+        RelayFailure::Draining,
+        RelayFailure::Dns,
+        RelayFailure::DnsTimeout,
+        RelayFailure::ConnectRefused,
+        RelayFailure::ConnectTimeout,
+        RelayFailure::Unreachable,
+        RelayFailure::Connect,
+        RelayFailure::Tls(TlsFault::Expired),
+        RelayFailure::Tls(TlsFault::UnknownAuthority),
+        RelayFailure::Tls(TlsFault::WrongName),
+        RelayFailure::Tls(TlsFault::Certificate),
+        RelayFailure::Tls(TlsFault::ClientCertificate),
+        RelayFailure::Tls(TlsFault::PlainText),
+        RelayFailure::Tls(TlsFault::Closed),
+        RelayFailure::Tls(TlsFault::Alert),
+        RelayFailure::Tls(TlsFault::Handshake),
+        RelayFailure::ResetBeforeHeaders,
+        RelayFailure::BadResponse,
+        RelayFailure::UnaskedTls,
+        RelayFailure::HeadersTimeout,
+        RelayFailure::FirstTokenTimeout,
+        RelayFailure::IdleTimeout,
+        RelayFailure::BodyCutOff,
+        RelayFailure::Shortage(Shortage::Descriptors),
+        RelayFailure::Shortage(Shortage::Ports),
+        RelayFailure::Shortage(Shortage::Memory),
+        RelayFailure::Shortage(Shortage::Threads),
+        RelayFailure::Internal,
+    ];
+
+    #[expect(clippy::match_same_arms, reason = "an arm for each row of the table")]
+    const fn facts(self) -> Facts {
+        use Category::{ClientRequest, Internal, Network, Rejected, StreamError, Timeout};
+        match self {
+            RelayFailure::NoRoute => Facts("no_route", Rejected, 404),
+            RelayFailure::BadRequest => Facts("bad_request", Rejected, 400),
+            RelayFailure::RequestBody => Facts("request_body", ClientRequest, 400),
+            RelayFailure::Draining => Facts("draining", Rejected, 503),
+            RelayFailure::Dns => Facts("dns", Network, 502),
+            RelayFailure::DnsTimeout => Facts("dns_timeout", Timeout, 504),
+            RelayFailure::ConnectRefused => Facts("connect_refused", Network, 502),
+            RelayFailure::ConnectTimeout => Facts("connect_timeout", Timeout, 504),
+            RelayFailure::Unreachable => Facts("unreachable", Network, 502),
+            RelayFailure::Connect => Facts("connect_failed", Network, 502),
+            RelayFailure::Tls(_) => Facts("tls", Network, 502),
+            RelayFailure::ResetBeforeHeaders => Facts("reset_before_headers", Network, 502),
+            RelayFailure::BadResponse => Facts("bad_response", Network, 502),
+            RelayFailure::UnaskedTls => Facts("bad_response", Network, 502),
+            RelayFailure::HeadersTimeout => Facts("headers_timeout", Timeout, 504),
+            RelayFailure::FirstTokenTimeout => Facts("first_token_timeout", Timeout, 504),
+            RelayFailure::IdleTimeout => Facts("idle_timeout", Timeout, 504),
+            RelayFailure::BodyCutOff => Facts("cut_off", StreamError, 502),
+            RelayFailure::Shortage(Shortage::Descriptors) => Facts("no_descriptors", Internal, 503),
+            RelayFailure::Shortage(Shortage::Ports) => Facts("no_ports", Internal, 503),
+            RelayFailure::Shortage(Shortage::Memory) => Facts("no_memory", Internal, 503),
+            RelayFailure::Shortage(Shortage::Threads) => Facts("no_threads", Internal, 503),
+            RelayFailure::Internal => Facts("internal", Internal, 500),
+        }
+    }
+
     /// The record's `outcome.reason`.
     pub const fn reason(self) -> &'static str {
-        match self {
-            RelayFailure::NoRoute => "no_route",
-            RelayFailure::BadRequest => "bad_request",
-            RelayFailure::RequestBody => "request_body",
-            RelayFailure::Draining => "draining",
-            RelayFailure::Dns => "dns",
-            RelayFailure::ConnectRefused => "connect_refused",
-            RelayFailure::ConnectTimeout => "connect_timeout",
-            RelayFailure::Connect => "connect_failed",
-            RelayFailure::Tls => "tls",
-            RelayFailure::ResetBeforeHeaders => "reset_before_headers",
-            RelayFailure::BadResponse => "bad_response",
-            RelayFailure::HeadersTimeout => "headers_timeout",
-            RelayFailure::FirstTokenTimeout => "first_token_timeout",
-            RelayFailure::IdleTimeout => "idle_timeout",
-            RelayFailure::BodyCutOff => "cut_off",
-            RelayFailure::Internal => "internal",
-        }
+        self.facts().0
     }
 
     /// The record's `outcome.category`.
     pub const fn category(self) -> Category {
-        match self {
-            RelayFailure::NoRoute | RelayFailure::BadRequest | RelayFailure::Draining => Category::Rejected,
-            RelayFailure::RequestBody => Category::ClientRequest,
-            RelayFailure::Dns
-            | RelayFailure::ConnectRefused
-            | RelayFailure::Connect
-            | RelayFailure::Tls
-            | RelayFailure::ResetBeforeHeaders
-            | RelayFailure::BadResponse => Category::Network,
-            RelayFailure::ConnectTimeout
-            | RelayFailure::HeadersTimeout
-            | RelayFailure::FirstTokenTimeout
-            | RelayFailure::IdleTimeout => Category::Timeout,
-            RelayFailure::BodyCutOff => Category::StreamError,
-            RelayFailure::Internal => Category::Internal,
-        }
+        self.facts().1
+    }
+
+    /// The HTTP status that a client gets for it, where none went to it before.
+    pub const fn status(self) -> u16 {
+        self.facts().2
     }
 }

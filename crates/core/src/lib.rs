@@ -35,7 +35,7 @@ pub use caller::{Caller, ModelNames, OutputType, RequestFacts, TraceParent, in_s
 pub use clock::{Clock, Tick};
 pub use content::{Content, ContentSlot};
 pub use endpoint::Endpoint;
-pub use failure::RelayFailure;
+pub use failure::{RelayFailure, Shortage, TlsFault};
 pub use fingerprint::{BuildFingerprint, Fingerprint};
 pub use gaps::GapHistogram;
 pub use handover::{ExchangeSink, Handover, HandoverCounts, RecordConsumer, Unreadable};

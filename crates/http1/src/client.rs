@@ -37,6 +37,8 @@ pub enum SendError {
     Io(io::Error),
     /// What came is no response, or too large a head.
     Refused(Refused),
+    /// What came is a record of TLS: the other side speaks that here.
+    Tls,
     /// The request's own body broke off.
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -47,6 +49,7 @@ impl std::fmt::Display for SendError {
             SendError::Closed => f.write_str("the connection ended before a response"),
             SendError::Io(error) => error.fmt(f),
             SendError::Refused(why) => why.fmt(f),
+            SendError::Tls => f.write_str("the answer is TLS, not HTTP"),
             SendError::Body(error) => write!(f, "the request's body broke off: {error}"),
         }
     }
@@ -117,11 +120,15 @@ where
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, SendError>> {
         drive(&mut self.upload, &mut self.io, cx).map_err(|error| SendError::Body(error.into()))?;
         loop {
-            if let Some(head) = self.head().map_err(SendError::Refused)? {
-                return Poll::Ready(Ok(head));
+            match self.head() {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) => {}
+                Err(_) if is_tls(&self.read) => return Poll::Ready(Err(SendError::Tls)),
+                Err(why) => return Poll::Ready(Err(SendError::Refused(why))),
             }
             if ready!(poll_read_behind(&mut self.io, cx, &mut self.read)).map_err(SendError::Io)? == 0 {
-                return Poll::Ready(Err(SendError::Closed));
+                let why = if is_tls(&self.read) { SendError::Tls } else { SendError::Closed };
+                return Poll::Ready(Err(why));
             }
         }
     }
@@ -139,6 +146,11 @@ where
         self.seen = self.read.len();
         if self.seen > MAX_HEAD { Err(Refused::TooLarge) } else { Ok(None) }
     }
+}
+
+/// Whether this is how an alert of TLS begins (RFC 8446 §5.1), with which its servers answer what is no handshake.
+fn is_tls(read: &[u8]) -> bool {
+    read.starts_with(&[0x15, 0x03])
 }
 
 fn is_interim(status: StatusCode) -> bool {

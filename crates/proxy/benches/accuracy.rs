@@ -151,6 +151,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
         settler: Settler::embedded(),
         estimates: None,
         capture: None,
+        resolver: Arc::new(limpid_proxy::SystemResolver::default()),
         sink,
         clock,
     })

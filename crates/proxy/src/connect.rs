@@ -1,27 +1,26 @@
 //! A connection to an upstream: name, TCP, TLS, the protocol agreed on, and which of them failed.
 //!
-//! `HttpConnector` resolves and tries the addresses (happy eyeballs, RFC 8305); rustls speaks TLS with the machine's
-//! certificate authorities, and Mozilla's where the machine (a bare container) has none. `TCP_NODELAY` is set, or small
-//! requests wait 40 ms for an acknowledgement. The time limit is the pool's, whose HTTP handshake counts too.
+//! [`crate::addresses`] says where the name leads, [`crate::dial`] tries the addresses, [`crate::tls`] speaks TLS with the
+//! machine's certificate authorities, and Mozilla's where the machine (a bare container) has none. The time limit is the
+//! pool's, whose HTTP handshake counts too.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::GaiResolver;
-use limpid_core::RelayFailure;
+use limpid_core::{Clock, RelayFailure, TlsFault};
 use limpid_route::{Scheme, Target};
 use rustls::pki_types::ServerName;
-use tokio_rustls::TlsConnector;
-use tower::util::MapErr;
-use tower::{Service, ServiceExt};
 
+use crate::addresses::Addresses;
+use crate::dial;
+use crate::resolve::Resolve;
+use crate::shortage;
 pub(crate) use crate::stream::Stream;
+use crate::tls::{self, Tls};
 use crate::trust::{self, Authorities};
 
 /// No certificate authorities could be set up.
@@ -35,20 +34,6 @@ impl fmt::Display for TrustError {
 }
 
 impl Error for TrustError {}
-
-/// A failed name look-up, so that it can be told from a failed connection.
-#[derive(Debug)]
-struct DnsFailed(io::Error);
-
-impl fmt::Display for DnsFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the name does not resolve: {}", self.0)
-    }
-}
-
-impl Error for DnsFailed {}
-
-type Tcp = HttpConnector<MapErr<GaiResolver, fn(io::Error) -> DnsFailed>>;
 
 /// Which HTTP an upstream is spoken to with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,47 +85,33 @@ pub(crate) struct Reach<'a> {
 /// Makes [`Connect`]s; holds the machine's certificate authorities, if any upstream needs them.
 pub(crate) struct Connector {
     roots: rustls::RootCertStore,
+    resolver: Arc<dyn Resolve>,
+    shortages: Arc<shortage::Log>,
 }
 
 impl Connector {
-    pub(crate) fn new(mut schemes: impl Iterator<Item = Scheme>) -> Connector {
+    pub(crate) fn new(
+        mut schemes: impl Iterator<Item = Scheme>,
+        resolver: Arc<dyn Resolve>,
+        clock: &Clock,
+    ) -> Connector {
         let tls = schemes.any(|s| s == Scheme::Https);
-        Connector { roots: if tls { trust::machines_own() } else { rustls::RootCertStore::empty() } }
+        let roots = if tls { trust::machines_own() } else { rustls::RootCertStore::empty() };
+        Connector { roots, resolver, shortages: Arc::new(shortage::Log::new(clock.clone())) }
     }
 
     pub(crate) fn to(&self, reach: &Reach<'_>) -> Result<Connect, TrustError> {
-        let resolver = GaiResolver::new().map_err(DnsFailed as fn(io::Error) -> DnsFailed);
-        let mut tcp = Tcp::new_with_resolver(resolver);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
         let target = reach.target;
         let offer = Offer::to(target.scheme(), reach.http2);
         let tls = match target.scheme() {
             Scheme::Http => None,
-            Scheme::Https => Some(self.tls(offer, reach.authorities).map_err(TrustError)?),
+            Scheme::Https => Some(Tls::new(self.roots.clone(), reach.authorities, offer.alpn()).map_err(TrustError)?),
         };
+        let addresses = Addresses::new(target.host(), target.port(), Arc::clone(&self.resolver));
         let (origin, host) = (target.origin(), target.host().to_owned());
-        Ok(Connect { tcp, tls, offer, origin, host, timeout: reach.timeout })
+        let shortages = Arc::clone(&self.shortages);
+        Ok(Connect { addresses, tls, offer, origin, host, timeout: reach.timeout, shortages })
     }
-
-    fn tls(&self, offer: Offer, authorities: Option<&Authorities>) -> Result<Tls, rustls::Error> {
-        let mut roots = self.roots.clone();
-        if let Some(authorities) = authorities {
-            authorities.add_to(&mut roots);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let http1 = config.with_root_certificates(roots).with_no_client_auth();
-        let mut offering = http1.clone();
-        offering.alpn_protocols = offer.alpn();
-        Ok(Tls { offering: TlsConnector::from(Arc::new(offering)), http1: TlsConnector::from(Arc::new(http1)) })
-    }
-}
-
-/// TLS with the upstream's offer, and without any: then HTTP/1.1 is meant.
-struct Tls {
-    offering: TlsConnector,
-    http1: TlsConnector,
 }
 
 /// A fresh connection, ready for an HTTP handshake.
@@ -154,12 +125,13 @@ pub(crate) struct Connection {
 
 /// Connects to one upstream.
 pub(crate) struct Connect {
-    tcp: Tcp,
+    addresses: Arc<Addresses>,
     tls: Option<Tls>,
     offer: Offer,
     origin: String,
     host: String,
     timeout: Duration,
+    shortages: Arc<shortage::Log>,
 }
 
 impl Connect {
@@ -173,6 +145,10 @@ impl Connect {
         opening: impl Future<Output = Result<T, RelayFailure>>,
     ) -> Result<T, RelayFailure> {
         tokio::time::timeout(self.timeout, opening).await.unwrap_or_else(|_elapsed| {
+            if self.addresses.is_unknown() {
+                tracing::warn!(upstream = self.origin, after = ?self.timeout, "the name was not looked up in time");
+                return Err(RelayFailure::DnsTimeout);
+            }
             tracing::warn!(upstream = self.origin, after = ?self.timeout, "connect timed out");
             Err(RelayFailure::ConnectTimeout)
         })
@@ -182,47 +158,35 @@ impl Connect {
     /// which the outcome's reason leaves out.
     pub(crate) async fn connect(&self, http1: bool) -> Result<Connection, RelayFailure> {
         let origin: Uri = self.origin.parse().map_err(|_| RelayFailure::Internal)?;
-        let tcp = self.tcp.clone().call(origin.clone()).await.map_err(|error| {
-            tracing::warn!(upstream = self.origin, error = chain(&error), "connect failed");
-            tcp_failure(&error)
-        })?;
+        let (tcp, address) = dial::dial(&self.addresses).await.map_err(|failed| self.not_connected(&failed))?;
+        tracing::debug!(upstream = self.origin, %address, "connected");
         let only = !http1 && self.offer == Offer::Http2;
         let origin = Arc::new(origin);
-        let tcp = tcp.into_inner();
         let Some(tls) = &self.tls else {
             return Ok(Connection { io: Stream::Plain(tcp), http2: only, origin });
         };
         let connector = if http1 { &tls.http1 } else { &tls.offering };
-        let name = ServerName::try_from(self.host.clone()).map_err(|_| RelayFailure::Tls)?;
-        match connector.connect(name, tcp).await {
-            Ok(stream) => {
-                let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                Ok(Connection { io: Stream::Tls(Box::new(stream)), http2: only || chosen, origin })
+        let name = ServerName::try_from(self.host.clone()).map_err(|_| RelayFailure::Tls(TlsFault::WrongName))?;
+        match tls::shake_hands(connector, name, tcp).await {
+            Ok(shaken) => {
+                let chosen = shaken.stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Ok(Connection { io: Stream::over_tls(shaken), http2: only || chosen, origin })
             }
-            Err(error) => {
-                tracing::warn!(upstream = self.origin, error = chain(&error), "TLS handshake failed");
-                Err(RelayFailure::Tls)
+            Err(failed) => {
+                let error = chain(&failed.error);
+                tracing::warn!(upstream = self.origin, %address, error, fault = ?failed.fault, "TLS handshake failed");
+                Err(RelayFailure::Tls(failed.fault))
             }
         }
     }
-}
 
-fn tcp_failure(error: &(dyn Error + 'static)) -> RelayFailure {
-    let mut cause = Some(error);
-    while let Some(e) = cause {
-        if e.is::<DnsFailed>() {
-            return RelayFailure::Dns;
+    fn not_connected(&self, failed: &dial::DialError) -> RelayFailure {
+        if let RelayFailure::Shortage(what) = failed.failure {
+            return self.shortages.tell(what, &failed.error);
         }
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return RelayFailure::ConnectRefused,
-                io::ErrorKind::TimedOut => return RelayFailure::ConnectTimeout,
-                _ => {}
-            }
-        }
-        cause = e.source();
+        tracing::warn!(upstream = self.origin, error = chain(&failed.error), "connect failed");
+        failed.failure
     }
-    RelayFailure::Connect
 }
 
 /// An error and its causes on one line.
@@ -246,7 +210,8 @@ mod tests {
 
     async fn failure(url: &str) -> RelayFailure {
         let target = Target::parse(url).unwrap();
-        let connector = Connector::new([target.scheme()].into_iter());
+        let resolver = Arc::new(crate::resolve::SystemResolver::default());
+        let connector = Connector::new([target.scheme()].into_iter(), resolver, &Clock::system());
         let timeout = Duration::from_secs(5);
         let reach = Reach { target: &target, http2: Http2::default(), authorities: None, timeout };
         let connect = connector.to(&reach).unwrap();
@@ -261,6 +226,8 @@ mod tests {
         let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         assert_eq!(failure(&format!("http://{closed}")).await, RelayFailure::ConnectRefused);
         assert_eq!(failure("http://nowhere.invalid").await, RelayFailure::Dns);
+        // Broadcasts are nobody's address, and this machine says so itself.
+        assert_eq!(failure("http://255.255.255.255:9").await, RelayFailure::Unreachable);
 
         let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", plain.local_addr().unwrap());
@@ -268,6 +235,6 @@ mod tests {
             let (stream, _) = plain.accept().await.unwrap();
             drop(stream);
         });
-        assert_eq!(result, RelayFailure::Tls);
+        assert_eq!(result, RelayFailure::Tls(TlsFault::Closed));
     }
 }

@@ -12,7 +12,10 @@
 //! | `framing` | what could be taken two ways, and is refused |
 //! | `headers` | what a proxy must take off, in both directions |
 //! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
-//! | `forward`, `pool`, `connect`, `stream`, `trust` | the upstream's connection and its response head |
+//! | `forward`, `pool`, `connect`, `stream` | the upstream's connection and its response head |
+//! | `resolve`, `addresses`, `dial` | where its name leads, and which of the addresses answers |
+//! | `tls`, `trust` | TLS with it, and whom its certificate may come from |
+//! | `shortage`, `quiet` | what limpid itself has run out of, and a log that is not written full |
 //! | `response_body` | the upstream's body on its way down, looked at in passing |
 //! | `ask_usage` | asks for the usage of streams, where an upstream's setting says so, and takes it out again |
 //! | `trace_context` | the trace context as it came, or with limpid's span in it |
@@ -26,11 +29,13 @@
 //!
 //! The relay never suffers from the observation: a fault of the observer costs numbers, never a byte.
 
+mod addresses;
 mod ask_usage;
 mod capture;
 mod client;
 mod connect;
 mod credentials;
+mod dial;
 mod estimator;
 mod exchange;
 mod forward;
@@ -40,12 +45,16 @@ mod ids;
 mod life;
 mod model_peek;
 mod pool;
+mod quiet;
 mod reply;
 mod request_body;
+mod resolve;
 mod response_body;
 mod server;
 mod shared;
+mod shortage;
 mod stream;
+mod tls;
 mod trace_context;
 mod trust;
 mod unreadable;
@@ -57,6 +66,7 @@ pub use capture::CaptureConfig;
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;
+pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use server::{Drained, Proxy};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
 pub use trace_context::{Propagate, TraceConfig};

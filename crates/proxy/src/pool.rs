@@ -123,7 +123,11 @@ impl Pool {
             self.chose_http1.store(!connection.http2, Ordering::Relaxed);
         }
         if connection.http2 {
-            self.http2.open(TokioIo::new(connection.io), connection.origin).await.map(|()| None)
+            let fault = connection.io.fault();
+            let opened = self.http2.open(TokioIo::new(connection.io), connection.origin).await;
+            // An alert in place of SETTINGS; what hyper makes of it does not tell.
+            let told = || fault.as_ref().and_then(|fault| fault.get()).map(|fault| RelayFailure::Tls(*fault));
+            opened.map(|()| None).map_err(|failure| told().unwrap_or(failure))
         } else {
             Ok(Some(self.http1.open(connection.io)))
         }

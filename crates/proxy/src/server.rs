@@ -11,13 +11,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpid_core::{Clock, Tick};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::client::{Client, Protocols};
 use crate::connect::TrustError;
+use crate::quiet::Quiet;
 use crate::shared::{ProxyConfig, Shared};
+use crate::shortage;
 use crate::workers::{Accepted, Worker, Workers};
 
 /// A proxy that can serve.
@@ -41,8 +44,9 @@ impl Proxy {
     /// Serves connections of `listener` until `stop` is ready, then drains.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
         let (workers, here) = Workers::start(&self.shared);
+        let clock = self.shared.clock.clone();
         let accept = async move {
-            accept(&listener, &workers, stop).await;
+            accept(&listener, &workers, &clock, stop).await;
             drop(listener);
             workers.drained().await
         };
@@ -54,8 +58,9 @@ impl Proxy {
 }
 
 /// Accepts until `stop` is ready.
-async fn accept(listener: &TcpListener, workers: &Workers, stop: impl Future<Output = ()>) {
+async fn accept(listener: &TcpListener, workers: &Workers, clock: &Clock, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
+    let mut trouble = Trouble { clock, short_since: None, quiet: Quiet::default() };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -63,20 +68,53 @@ async fn accept(listener: &TcpListener, workers: &Workers, stop: impl Future<Out
             accepted = listener.accept() => accepted,
         };
         let error = match accepted {
-            Ok((stream, peer)) => match workers.give(stream, peer).await {
-                Ok(()) => continue,
-                Err(error) => error,
-            },
+            Ok((stream, peer)) => {
+                trouble.is_over();
+                match workers.give(stream, peer).await {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                }
+            }
             Err(error) => error,
         };
-        wait_after(&error).await;
+        if trouble.waits(&error) {
+            // Clients wait in the kernel's queue meanwhile.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
-/// Out of file descriptors is the one error that lasts; the others belong to one connection that is gone.
-async fn wait_after(error: &io::Error) {
-    tracing::warn!(%error, "a connection was not accepted");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+/// What keeps connections from being accepted. Some errors belong to one connection that is gone; a limit that is met lasts,
+/// and is told of once when it begins and once when it ends.
+struct Trouble<'a> {
+    clock: &'a Clock,
+    short_since: Option<Tick>,
+    quiet: Quiet,
+}
+
+impl Trouble<'_> {
+    /// Whether to wait before the next.
+    fn waits(&mut self, error: &io::Error) -> bool {
+        let now = self.clock.now();
+        if let Some(what) = shortage::of(error, None) {
+            if self.short_since.is_none() {
+                self.short_since = Some(now);
+                let (limit, mend) = shortage::limit(what);
+                tracing::error!(%error, limit, mend, "limpid accepts no connections: it has run out of {}", what.name());
+            }
+            return true;
+        }
+        if let Some(untold) = self.quiet.turn(now) {
+            tracing::warn!(%error, untold, "a connection was not accepted");
+        }
+        !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    }
+
+    fn is_over(&mut self) {
+        if let Some(since) = self.short_since.take() {
+            tracing::warn!(after = ?self.clock.now().since(since), "limpid accepts connections again");
+        }
+    }
 }
 
 /// The connections that one worker serves.

@@ -16,6 +16,7 @@ use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
 use crate::pool::{Keep, Pool};
+use crate::resolve::Resolve;
 use crate::trace_context::TraceConfig;
 use crate::trust::Authorities;
 use crate::unreadable;
@@ -100,6 +101,8 @@ pub struct ProxyConfig {
     pub estimates: Option<EstimateConfig>,
     /// Prompt and reply of some exchanges go to their spans; `None`: of none. Without effect where nothing is observed.
     pub capture: Option<CaptureConfig>,
+    /// How upstreams' names are looked up.
+    pub resolver: Arc<dyn Resolve>,
     /// Where records go.
     pub sink: Arc<dyn ExchangeSink>,
     /// Time.
@@ -156,12 +159,24 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
-        let ProxyConfig { server, upstreams, observe, keys, labels, trace, settler, estimates, capture, sink, clock } =
-            config;
+        let ProxyConfig {
+            server,
+            upstreams,
+            observe,
+            keys,
+            labels,
+            trace,
+            settler,
+            estimates,
+            capture,
+            resolver,
+            sink,
+            clock,
+        } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let metadata: Arc<[MetadataLabel]> = labels.metadata().collect();
         let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(observe.request_bytes);
-        let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()));
+        let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()), resolver, &clock);
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
         let upstreams = upstreams
             .into_iter()

@@ -18,6 +18,7 @@ use limpid_http1::client::{self, Connection, SendError};
 use super::{Keep, Reply, SendFailed};
 use crate::connect::Stream;
 use crate::request_body::RequestBody;
+use crate::tls;
 
 /// How long a connection rests after a reply whose length was not announced.
 const REST: Duration = Duration::from_millis(250);
@@ -114,7 +115,11 @@ impl Loan {
             let response = sending.await.map_err(|error| {
                 let failure = match error {
                     SendError::Refused(_) => RelayFailure::BadResponse,
-                    SendError::Closed | SendError::Io(_) | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
+                    SendError::Tls => RelayFailure::UnaskedTls,
+                    SendError::Io(ref error) => {
+                        tls::of(error).map_or(RelayFailure::ResetBeforeHeaders, RelayFailure::Tls)
+                    }
+                    SendError::Closed | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
                 };
                 SendFailed { unsent: None, failure, error: Box::new(error) }
             })?;

@@ -64,6 +64,7 @@ impl Rig {
             settler: Settler::embedded(),
             estimates: None,
             capture: None,
+            resolver: Arc::new(limpid_proxy::SystemResolver::default()),
             sink: Arc::<CollectingSink>::clone(&sink),
             clock: Clock::system(),
         };

@@ -16,7 +16,8 @@ use limpid_proxy::{Authorities, Http2, UpstreamConfig};
 use limpid_testkit::{RawServer, Step};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -40,15 +41,33 @@ impl Server {
 
     /// With this certificate of its own, signed by its authority, and these versions of TLS.
     async fn certified(alpn: &[&str], own: CertificateParams, tls: &[&'static SupportedProtocolVersion]) -> Server {
+        Server::wanting(alpn, own, tls, false).await
+    }
+
+    /// Where `wants`, it takes only clients that show a certificate of its authority.
+    async fn wanting(
+        alpn: &[&str],
+        own: CertificateParams,
+        tls: &[&'static SupportedProtocolVersion],
+        wants: bool,
+    ) -> Server {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let own = own.signed_by(&key, &issuer).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(tls).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(tls).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let mut config = config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap();
+        let config = if wants {
+            let mut roots = RootCertStore::empty();
+            roots.add(issuer.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            config.with_client_cert_verifier(verifier)
+        } else {
+            config.with_no_client_auth()
+        };
+        let mut config = config.with_single_cert(vec![own.der().clone()], key).unwrap();
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -128,23 +147,34 @@ async fn an_authority_must_be_trusted() {
     let mut only = server.upstream(Http2::Alpn);
     only.tls_authorities = None;
     let rig = Rig::with(vec![only], |_| {}).await;
-    assert_eq!(rig.ask(&chat("{}")).await.status, 502);
+    let reply = rig.ask(&chat("{}")).await;
+    assert_eq!(reply.status, 502);
+    assert!(why(&reply.text()).contains("tls_ca_file"), "{}", reply.text());
     let record = rig.record().await;
     assert_eq!((outcome(&record).0, outcome(&record).1), (Category::Network, "tls"));
 }
 
-/// A request to a server with this certificate; what the record says, and what the client gets.
+/// A request to a server with this certificate; what the client gets, and what the text says was wrong.
 async fn asked_of(own: CertificateParams, tls: &[&'static SupportedProtocolVersion]) -> (u16, String) {
     let server = Server::certified(&[], own, tls).await;
     let rig = Rig::with(vec![server.upstream(Http2::Alpn)], |_| {}).await;
     let reply = rig.ask(&chat("{}")).await;
     let record = rig.record().await;
     if reply.status != 200 {
-        assert_eq!((outcome(&record).0, record.attempts), (Category::Network, 0), "nothing was sent");
-        assert_eq!(reply.header("x-limpid-error"), Some(outcome(&record).1));
-        assert!(reply.text().contains("the TLS handshake with upstream 'only' failed"), "{}", reply.text());
+        assert_eq!((outcome(&record).0, outcome(&record).1), (Category::Network, "tls"));
+        assert_eq!((reply.header("x-limpid-error"), record.attempts), (Some("tls"), 0), "nothing was sent");
     }
-    (reply.status, outcome(&record).1.to_owned())
+    (reply.status, why(&reply.text()))
+}
+
+/// The text of a failed handshake, behind what is the same in all.
+fn why(text: &str) -> String {
+    let before = "limpid: the TLS handshake with upstream 'only' failed: ";
+    let message = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|v| {
+        let message = v["error"]["message"].as_str()?;
+        Some(message.strip_prefix(before).unwrap_or(message).to_owned())
+    });
+    message.unwrap_or_else(|| text.to_owned())
 }
 
 /// Each is a failure of TLS, with a name of its own among the network's; the log says which.
@@ -160,8 +190,53 @@ async fn a_certificate_that_does_not_hold_is_a_tls_failure() {
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
     let mut later = own("127.0.0.1");
     (later.not_before, later.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1));
-    for (case, own) in [("another name", own("example.com")), ("expired", expired), ("not valid yet", later)] {
-        assert_eq!(asked_of(own, rustls::ALL_VERSIONS).await, (502, "tls".to_owned()), "{case}");
+    for (own, says) in [
+        (own("example.com"), "its certificate is for other names than the host of its url"),
+        (expired, "its certificate has expired or is not valid yet; renew it, or set the clocks right"),
+        (later, "its certificate has expired or is not valid yet; renew it, or set the clocks right"),
+    ] {
+        assert_eq!(asked_of(own, rustls::ALL_VERSIONS).await, (502, says.to_owned()));
+    }
+}
+
+/// In TLS 1.3 the handshake is over for limpid when the server refuses it: the refusal comes with the first read.
+#[tokio::test]
+async fn a_server_that_demands_a_certificate_is_a_tls_failure() {
+    let both: &[&str] = &["h2", "http/1.1"];
+    for (alpn, tls) in [
+        (both, &rustls::version::TLS13),
+        (&both[1..], &rustls::version::TLS13),
+        (both, &rustls::version::TLS12),
+        (&both[1..], &rustls::version::TLS12),
+    ] {
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let server = Server::wanting(alpn, own, &[tls], true).await;
+        let rig = Rig::with(vec![server.upstream(Http2::Alpn)], |_| {}).await;
+        for n in 1..=5 {
+            let reply = rig.ask(&chat("{}")).await;
+            assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")), "{alpn:?} {tls:?}");
+            let says = why(&reply.text());
+            assert_eq!(says, "it wants a certificate of its client (mTLS), and limpid has none to show", "{alpn:?}");
+            let records = rig.records(n).await;
+            assert_eq!(outcome(&records[n - 1]), (Category::Network, "tls", Ending::UpstreamError));
+        }
+    }
+}
+
+/// The mistake the other way round: what comes back is an alert, in whole or in part, or other TLS.
+#[tokio::test]
+async fn tls_where_plain_text_is_expected_is_told() {
+    let server = Server::start(&["http/1.1"]).await;
+    let rig = Rig::with(vec![upstream("only", &format!("http://{}", server.addr))], |_| {}).await;
+    let reply = rig.ask(&chat("{}")).await;
+    assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("bad_response")));
+    assert!(reply.text().contains("is its url https://?"), "{}", reply.text());
+    for alert in [&b"\x15\x03\x01\0\x02\x02\x46"[..], b"\x15\x03\x03", b"\x15\x03\x01\0\x02\x02\x0a\r\n\r\n"] {
+        let server = RawServer::start(vec![Step::ReadRequest, Step::send(alert), Step::Close]).await.unwrap();
+        let rig = Rig::with(vec![upstream("only", &server.url())], |_| {}).await;
+        let reply = rig.ask(&chat("{}")).await;
+        assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("bad_response")), "{alert:?}");
+        assert_eq!(outcome(&rig.record().await), (Category::Network, "bad_response", Ending::UpstreamError));
     }
 }
 
@@ -172,5 +247,6 @@ async fn plain_text_where_tls_is_expected_is_a_tls_failure() {
     let rig = Rig::with(vec![upstream("only", &format!("https://{}", plain.addr()))], |_| {}).await;
     let reply = rig.ask(&chat("{}")).await;
     assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")));
+    assert_eq!(why(&reply.text()), "it answered in plain text; is its url http://?");
     assert_eq!(outcome(&rig.record().await), (Category::Network, "tls", Ending::UpstreamError));
 }

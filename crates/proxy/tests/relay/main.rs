@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers beside the tests are tests too: a failed unwrap is a failed test")]
 
+mod addresses;
 mod any_bytes;
 mod ask_usage;
 mod cancel;

@@ -12,12 +12,12 @@
 //! | `rate_limit` | client | later | |
 //! | `overloaded`, `unavailable` | upstream | later | `bad_gateway`: yes |
 //! | `upstream_error` | upstream | yes | `out_of_memory`, `engine_dead`: later; `not_supported`: no |
-//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`: later; `tls`: no; `bad_response`: upstream, no |
-//! | `timeout` | upstream | later | `connect_timeout`: network |
+//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`, `unreachable`: later; `tls`: no; `bad_response`: upstream, no |
+//! | `timeout` | upstream | later | `connect_timeout`, `dns_timeout`: network |
 //! | `stream_error` | upstream | yes | `cut_off`: network; `out_of_memory`, `engine_dead`: later |
 //! | `cancelled` | client | no | `shutdown`: limpid, yes |
 //! | `rejected` | client | no | `draining`: limpid, later |
-//! | `internal` | limpid | no | |
+//! | `internal` | limpid | no | `no_descriptors`, `no_ports`, `no_memory`, `no_threads`: later |
 
 use limpid_core::{Category, Fault, Retryable};
 
@@ -36,15 +36,16 @@ pub(super) fn of(category: Category, reason: &str) -> Option<(Fault, Retryable)>
         (Category::UpstreamError | Category::StreamError, "out_of_memory" | "engine_dead") => (Upstream, Later),
         (Category::StreamError, "cut_off") => (Network, Yes),
         (Category::UpstreamError | Category::StreamError, _) => (Upstream, Yes),
-        (Category::Network, "dns" | "connect_refused" | "connect_failed") => (Network, Later),
+        (Category::Network, "dns" | "connect_refused" | "connect_failed" | "unreachable") => (Network, Later),
         (Category::Network, "tls") => (Network, No),
         (Category::Network, "bad_response") => (Upstream, No),
         (Category::Network, _) => (Network, Yes),
-        (Category::Timeout, "connect_timeout") => (Network, Later),
+        (Category::Timeout, "connect_timeout" | "dns_timeout") => (Network, Later),
         (Category::Timeout, _) => (Upstream, Later),
         (Category::Cancelled, "shutdown") => (Limpid, Yes),
         (Category::Rejected, "draining") => (Limpid, Later),
         (Category::Cancelled | Category::Rejected, _) => (Client, No),
+        (Category::Internal, "no_descriptors" | "no_ports" | "no_memory" | "no_threads") => (Limpid, Later),
         (Category::Internal, _) => (Limpid, No),
     })
 }
@@ -93,6 +94,22 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 17);
+        assert_eq!(compared, 23);
+    }
+
+    /// The rows of docs/numbers.md about what limpid itself answers.
+    #[test]
+    fn the_docs_say_whose_fault_each_relay_failure_is() {
+        let docs = include_str!("../../../../docs/numbers.md");
+        let rows = docs.lines().skip_while(|l| !l.starts_with("### What limpid itself answers"));
+        let rows: Vec<_> = rows.filter_map(|l| l.strip_prefix("| `")).collect();
+        for row in &rows {
+            let cells: Vec<_> = row.split(" | ").collect();
+            let [reason, _status, category, _when, verdict] = cells[..] else { panic!("{row}") };
+            let category = Category::from_name(category.trim_matches('`')).unwrap();
+            let (fault, again) = of(category, reason.trim_matches('`')).unwrap();
+            assert_eq!(verdict.trim_end_matches(" |"), format!("{fault}, {again}"), "{row}");
+        }
+        assert!(rows.len() > 20);
     }
 }
