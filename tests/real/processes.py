@@ -77,6 +77,16 @@ class Process:
                 return int(line.split()[1])
         raise AssertionError("no VmRSS: the process has ended")
 
+    def rests(self) -> bool:
+        """Whether none of its threads runs or wants to: what it does not do now, it waits for, however busy the machine is."""
+        states = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                states.append((task / "stat").read_text().rsplit(")", 1)[1].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # a thread that has just ended
+        return bool(states) and all(state in "SI" for state in states)
+
     def end(self, seconds: float = 10.0) -> int:
         """SIGTERM, then SIGKILL after `seconds`. Returns the exit code."""
         if self.child.poll() is None:
