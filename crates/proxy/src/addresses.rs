@@ -19,10 +19,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use limpid_core::Shortage;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::resolve::Resolve;
+use crate::shortage;
 
 /// How long an answer is not asked for again. Names of clouds and clusters change within seconds, and nobody notices one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -49,7 +51,12 @@ pub(crate) struct Addresses {
 }
 
 /// A look-up's failure; all who waited get it.
-pub(crate) type LookUpError = Arc<io::Error>;
+#[derive(Debug, Clone)]
+pub(crate) struct LookUpError {
+    /// What limpid itself had run out of then, where that was why.
+    pub(crate) shortage: Option<Shortage>,
+    pub(crate) error: Arc<io::Error>,
+}
 
 struct Known {
     /// The last answer, and when it came.
@@ -101,7 +108,8 @@ impl Addresses {
                 let answered = known.answer.as_ref().map(|(_, at)| *at);
                 let failed = known.failed.as_ref().filter(|(_, at)| now < *at + FRESH_FAILURE);
                 if let Some((error, _)) = failed {
-                    return if known.is_usable(now) { Ok(known.order(now)) } else { Err(Arc::clone(error)) };
+                    let error = error.clone();
+                    return if known.is_usable(now) { Ok(known.order(now)) } else { Err(error) };
                 }
                 if answered.is_some_and(|at| now < at + FRESH) {
                     return Ok(known.order(now));
@@ -156,6 +164,7 @@ impl Addresses {
             Ok(list) if list.is_empty() => Err(io::Error::other("the name has no address")),
             found => found,
         };
+        let shortage = found.as_ref().err().and_then(shortage::of_look_up);
         let mut known = self.lock();
         let now = Instant::now();
         match found {
@@ -169,7 +178,7 @@ impl Addresses {
                 known.answer = Some((answer, now));
                 known.failed = None;
             }
-            Err(error) => known.failed = Some((Arc::new(error), now)),
+            Err(error) => known.failed = Some((LookUpError { shortage, error: Arc::new(error) }, now)),
         }
     }
 

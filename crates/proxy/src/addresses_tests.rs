@@ -124,7 +124,7 @@ async fn all_who_wait_share_one_look_up_and_its_failure() {
     let waiting: Vec<_> = (0..20)
         .map(|_| {
             let addresses = Arc::clone(&addresses);
-            tokio::spawn(async move { addresses.in_order().await.map_err(|e| e.to_string()) })
+            tokio::spawn(async move { addresses.in_order().await.map_err(|e| e.error.to_string()) })
         })
         .collect();
     for one in waiting {

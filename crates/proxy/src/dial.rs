@@ -35,12 +35,9 @@ pub(crate) struct DialError {
 
 /// Connects to the first address that answers, and says which it was.
 pub(crate) async fn dial(addresses: &Arc<Addresses>) -> Result<(TcpStream, SocketAddr), DialError> {
-    let order = addresses.in_order().await.map_err(|error| {
-        let failure = match shortage::of(&error, None).or_else(shortage::out_of_descriptors) {
-            Some(what) => RelayFailure::Shortage(what),
-            None => RelayFailure::Dns,
-        };
-        DialError { failure, error: io::Error::other(error) }
+    let order = addresses.in_order().await.map_err(|failed| {
+        let failure = failed.shortage.map_or(RelayFailure::Dns, RelayFailure::Shortage);
+        DialError { failure, error: io::Error::other(failed.error) }
     })?;
     let several = order.len() > 1;
     let mut order = order.into_iter();

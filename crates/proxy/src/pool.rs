@@ -10,6 +10,7 @@
 
 mod http1;
 mod http2;
+mod terms;
 mod translate;
 
 use std::error::Error;
@@ -42,6 +43,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Keep {
     pub(crate) idle_timeout: Duration,
     pub(crate) max_idle: usize,
+    /// How old a connection may be that takes another request; `None`: any age.
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// What a request needs of a connection.

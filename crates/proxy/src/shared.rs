@@ -47,6 +47,9 @@ pub struct UpstreamConfig {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept.
     pub max_idle_connections: usize,
+    /// How old a connection may be that takes another request, so that traffic follows the upstream's name to other
+    /// addresses; a tenth more or less for each. `None`: any age.
+    pub max_connection_age: Option<Duration>,
     /// Whether its streams of chat and completions are asked for their usage where the client does not say. Without effect
     /// where nothing is observed.
     pub ask_for_usage: bool,
@@ -237,7 +240,11 @@ impl UpstreamConfig {
         let authorities = self.tls_authorities.as_ref();
         let reach = Reach { target: &self.target, http2: self.http2, authorities, timeout: self.connect_timeout };
         let workers = workers.map_or(1, NonZeroUsize::get);
-        let keep = Keep { idle_timeout: self.pool_idle_timeout, max_idle: self.max_idle_connections.div_ceil(workers) };
+        let keep = Keep {
+            idle_timeout: self.pool_idle_timeout,
+            max_idle: self.max_idle_connections.div_ceil(workers),
+            max_age: self.max_connection_age,
+        };
         let connect = Arc::new(connector.to(&reach)?);
         let pools = (0..workers).map(|_| Pool::new(Arc::clone(&connect), clock.clone(), keep)).collect();
         let Self { info, target, key, timeouts, ask_for_usage, .. } = self;

@@ -27,9 +27,9 @@ pub(crate) fn of(error: &io::Error, to: Option<SocketAddr>) -> Option<Shortage> 
     }
 }
 
-/// Whether there are no descriptors left. A look-up that meets that says that there is no such name.
-pub(crate) fn out_of_descriptors() -> Option<Shortage> {
-    UdpSocket::bind("127.0.0.1:0").err().and_then(|error| of(&error, None))
+/// What a look-up's failure says of that. One that lacks descriptors says that there is no such name.
+pub(crate) fn of_look_up(error: &io::Error) -> Option<Shortage> {
+    of(error, None).or_else(|| UdpSocket::bind("127.0.0.1:0").err().and_then(|error| of(&error, None)))
 }
 
 /// Whether this machine has an address to speak to that one from. Connecting UDP sends nothing.

@@ -75,6 +75,10 @@ pub struct Upstream {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept. Default 256. Running requests have no limit here.
     pub max_idle_connections: usize,
+    /// How old a connection may be that takes another request; each a tenth more or less. Default 5 min: constant traffic
+    /// follows its name to other addresses, and a handshake in five minutes costs nothing. What a connection carries runs to
+    /// its end. `0s`: any age.
+    pub max_connection_age: Duration,
     /// Whether its streams of chat and completions are asked for their usage where the client does not say
     /// (`stream_options.include_usage`), and the answer taken out again. Default `false`: it is the one case in which bytes of
     /// a body change.
@@ -146,6 +150,7 @@ impl Upstream {
             websocket_idle_timeout: r.optional("websocket_idle_timeout", positive),
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
+            max_connection_age: r.value("max_connection_age", Duration::from_mins(5)),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
             capture: r.value("capture", false),
             capture_sample: r.optional("capture_sample", |_| Ok(())),

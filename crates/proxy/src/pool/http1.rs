@@ -6,6 +6,9 @@
 //! frees its connection at once. And before a connection is lent, the kernel is asked whether anything has come by it: a
 //! connection on which the other side has ended, or spoken unasked, is not lent.
 //!
+//! How long it may be used again at all is [`super::terms`]' to say: its age, the upstream's `pool_idle_timeout`, and what
+//! its server tells in `Keep-Alive`.
+//!
 //! An unused connection has no task. What its server has closed is found when it would be lent, or by the sweep.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +18,7 @@ use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
 use limpid_http1::client::{self, Connection, SendError};
 
+use super::terms::{Ages, Terms};
 use super::{Keep, Reply, SendFailed};
 use crate::connect::Stream;
 use crate::request_body::RequestBody;
@@ -27,18 +31,20 @@ const REST: Duration = Duration::from_millis(250);
 pub(super) struct Connections {
     clock: Clock,
     keep: Keep,
+    ages: Ages,
     idle: Mutex<Vec<Idle>>,
 }
 
 struct Idle {
     connection: Connection<Stream>,
-    since: Tick,
+    terms: Terms,
     usable_from: Tick,
+    until: Tick,
 }
 
 impl Connections {
     pub(super) fn new(clock: Clock, keep: Keep) -> Arc<Connections> {
-        Arc::new(Connections { clock, keep, idle: Mutex::default() })
+        Arc::new(Connections { clock, keep, ages: Ages::new(keep.max_age), idle: Mutex::default() })
     }
 
     /// The most recently used connection that is rested and open, if there is one.
@@ -48,12 +54,12 @@ impl Connections {
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            if now.since(idle[at].since) >= self.keep.idle_timeout {
+            if idle[at].until <= now {
                 idle.remove(at);
             } else if idle[at].usable_from <= now {
-                let mut connection = idle.remove(at).connection;
+                let Idle { mut connection, terms, .. } = idle.remove(at);
                 if connection.io().is_quiet() {
-                    return Some(Loan { connection, home: Arc::clone(self) });
+                    return Some(Loan { connection, terms, home: Arc::clone(self) });
                 }
             }
         }
@@ -62,21 +68,23 @@ impl Connections {
 
     /// Begins to speak on a new connection.
     pub(super) fn open(self: &Arc<Connections>, io: Stream) -> Loan {
-        Loan { connection: Connection::new(io), home: Arc::clone(self) }
+        let terms = Terms::new(self.ages.end(self.clock.now()));
+        Loan { connection: Connection::new(io), terms, home: Arc::clone(self) }
     }
 
     /// Closes what has grown old, or was closed by its server.
     pub(super) fn close_unused(&self) {
         let now = self.clock.now();
-        self.lock()
-            .retain_mut(|idle| now.since(idle.since) < self.keep.idle_timeout && idle.connection.io().is_quiet());
+        self.lock().retain_mut(|idle| now < idle.until && idle.connection.io().is_quiet());
     }
 
-    fn keep(&self, connection: Connection<Stream>, rest: Duration) {
+    fn keep(&self, connection: Connection<Stream>, terms: Terms, rest: Duration) {
         let now = self.clock.now();
+        let usable_from = now.plus(rest);
+        let Some(until) = terms.until(now, self.keep.idle_timeout).filter(|until| usable_from < *until) else { return };
         let mut idle = self.lock();
         if idle.len() < self.keep.max_idle {
-            idle.push(Idle { connection, since: now, usable_from: now.plus(rest) });
+            idle.push(Idle { connection, terms, usable_from, until });
         }
     }
 
@@ -88,6 +96,7 @@ impl Connections {
 /// A connection on loan. Dropping it closes the connection, and with it cancels the work it carries.
 pub(crate) struct Loan {
     connection: Connection<Stream>,
+    terms: Terms,
     home: Arc<Connections>,
 }
 
@@ -96,13 +105,14 @@ pub(crate) struct Loan {
 pub(crate) struct Receiving {
     pub(super) reply: client::Reply<Stream, RequestBody>,
     announced_length: bool,
+    terms: Terms,
     home: Arc<Connections>,
 }
 
 impl Loan {
     /// Keeps the connection, of which nothing was asked yet.
     pub(super) fn keep(self) {
-        self.home.keep(self.connection, Duration::ZERO);
+        self.home.keep(self.connection, self.terms, Duration::ZERO);
     }
 
     pub(super) fn send(
@@ -110,7 +120,7 @@ impl Loan {
         mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Reply>, SendFailed>> {
         let spelling = request.body_mut().take_spelling();
-        let (home, sending) = (self.home, self.connection.send(request, spelling.as_ref()));
+        let (home, mut terms, sending) = (self.home, self.terms, self.connection.send(request, spelling.as_ref()));
         async move {
             let response = sending.await.map_err(|error| {
                 let failure = match error {
@@ -123,9 +133,10 @@ impl Loan {
                 };
                 SendFailed { unsent: None, failure, error: Box::new(error) }
             })?;
+            terms.answered(response.headers());
             Ok(response.map(|reply| {
                 let announced_length = reply.length().is_some();
-                Reply::Http1(Box::new(Receiving { reply, announced_length, home }))
+                Reply::Http1(Box::new(Receiving { reply, announced_length, terms, home }))
             }))
         }
     }
@@ -137,7 +148,7 @@ impl Receiving {
     pub(super) fn give_back(self) {
         let rest = if self.announced_length { Duration::ZERO } else { REST };
         if let Some(connection) = self.reply.into_idle() {
-            self.home.keep(connection, rest);
+            self.home.keep(connection, self.terms, rest);
         }
     }
 }

@@ -31,6 +31,7 @@ use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
 use tokio::sync::Notify;
 
+use super::terms::Ages;
 use super::{Keep, Reply, SendFailed, translate};
 use crate::connect::chain;
 use crate::request_body::{ClientError, RequestBody};
@@ -51,6 +52,7 @@ const REMEMBERED_RESETS: usize = 10_000;
 pub(super) struct Connections {
     clock: Clock,
     keep: Keep,
+    ages: Ages,
     open: Mutex<Opened>,
 }
 
@@ -69,6 +71,8 @@ struct Open {
     limit: Arc<AtomicUsize>,
     streams: usize,
     idle_since: Tick,
+    /// When it takes no more streams; those that it carries go on, and then it closes.
+    age_ends: Tick,
 }
 
 impl Open {
@@ -79,7 +83,7 @@ impl Open {
 
 impl Connections {
     pub(super) fn new(clock: Clock, keep: Keep) -> Arc<Connections> {
-        Arc::new(Connections { clock, keep, open: Mutex::default() })
+        Arc::new(Connections { clock, keep, ages: Ages::new(keep.max_age), open: Mutex::default() })
     }
 
     /// A stream on a connection that has room for it, if there is one. The oldest is filled first, so that the others
@@ -87,7 +91,11 @@ impl Connections {
     pub(super) fn reuse(self: &Arc<Connections>) -> Option<Stream> {
         let mut open = self.lock();
         open.list.retain(|c| !c.sender.is_closed());
-        let free = open.list.iter_mut().find(|c| c.has_room())?;
+        if open.list.is_empty() {
+            return None;
+        }
+        let now = self.clock.now();
+        let free = open.list.iter_mut().find(|c| c.has_room() && now < c.age_ends)?;
         free.streams += 1;
         let slot = Arc::new(Slot { id: free.id, home: Arc::clone(self) });
         Some(Stream { sender: free.sender.clone(), origin: Arc::clone(&free.origin), slot })
@@ -118,15 +126,17 @@ impl Connections {
         tokio::spawn(drive(connection, Arc::clone(&limit)));
         let mut open = self.lock();
         open.next_id += 1;
-        let id = open.next_id;
-        open.list.push(Open { id, origin, sender, limit, streams: 0, idle_since: self.clock.now() });
+        let (id, now) = (open.next_id, self.clock.now());
+        let age_ends = self.ages.end(now);
+        open.list.push(Open { id, origin, sender, limit, streams: 0, idle_since: now, age_ends });
         Ok(())
     }
 
     /// Closes what has grown old.
     pub(super) fn close_unused(&self) {
         let now = self.clock.now();
-        let old = |c: &Open| c.streams == 0 && now.since(c.idle_since) >= self.keep.idle_timeout;
+        let unused = |c: &Open| now.since(c.idle_since) >= self.keep.idle_timeout || c.age_ends <= now;
+        let old = |c: &Open| c.streams == 0 && unused(c);
         self.lock().list.retain(|c| !c.sender.is_closed() && !old(c));
     }
 
@@ -139,7 +149,8 @@ impl Connections {
         let connection = &mut open.list[at];
         connection.streams -= 1;
         connection.idle_since = now;
-        if connection.streams == 0 && (unused >= self.keep.max_idle || self.keep.idle_timeout.is_zero()) {
+        let surplus = unused >= self.keep.max_idle || self.keep.idle_timeout.is_zero();
+        if connection.streams == 0 && (surplus || connection.age_ends <= now) {
             open.list.remove(at);
         }
     }

@@ -135,6 +135,7 @@ pub(crate) fn upstream(name: &str, url: &str) -> UpstreamConfig {
         timeouts: Timeouts::default(),
         pool_idle_timeout: Duration::from_secs(60),
         max_idle_connections: 16,
+        max_connection_age: None,
         ask_for_usage: false,
     }
 }

@@ -523,3 +523,37 @@ async fn an_unused_connection_is_closed() {
         assert!(whole(&rig.ask(&asks("{}")).await));
     }
 }
+
+/// A connection that has grown old takes no more streams, and closes when those that it carries are over.
+#[tokio::test]
+async fn an_old_connection_finishes_what_it_carries() {
+    let go_on = Arc::new(Notify::new());
+    let wait = Arc::clone(&go_on);
+    let server = Server::start(100, move |number, _, mut respond| {
+        let wait = Arc::clone(&wait);
+        async move {
+            let mut body = respond.send_response(sse(), false).unwrap();
+            body.send_data(Bytes::from_static(EVENT), false).unwrap();
+            if number == 0 {
+                wait.notified().await;
+            }
+            body.send_data(Bytes::from_static(DONE), true).unwrap();
+            false
+        }
+    })
+    .await;
+    let clock = Clock::manual(std::time::SystemTime::UNIX_EPOCH);
+    let own = clock.clone();
+    let only = UpstreamConfig { max_connection_age: Some(Duration::from_secs(100)), ..h2c(server.addr) };
+    let rig = Rig::with(vec![only], |config| config.clock = own).await;
+    let mut first = rig.client().await;
+    first.send(&streaming()).await.unwrap();
+    first.read_until(EVENT, SOON).await.unwrap();
+    clock.advance(Duration::from_secs(111));
+    assert!(whole(&rig.ask(&streaming()).await));
+    assert!(whole(&rig.ask(&streaming()).await));
+    assert_eq!(server.connections(), 2, "a new one for all that came since");
+    go_on.notify_one();
+    assert!(first.read_until(b"[DONE]\n\n\r\n0\r\n\r\n", SOON).await.is_ok());
+    assert!(rig.records(3).await.iter().all(|r| r.outcome.category == Category::Ok));
+}

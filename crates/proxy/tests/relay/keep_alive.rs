@@ -228,3 +228,30 @@ async fn pipelined_requests_are_answered_in_order() {
     assert!(["first", "second"].contains(&client.read_reply(SOON).await.text().as_str()));
     rig.records(2).await;
 }
+
+/// The server tells how long it keeps an unused connection, and for how many requests: a request that meets its close is
+/// lost.
+#[tokio::test]
+async fn what_a_server_tells_of_keeping_connections_is_honoured() {
+    for (told, waits_ms, connections) in [
+        ("timeout=5", [3999, 3999, 3999], 1),
+        ("timeout=5", [4000, 0, 3999], 2),
+        ("timeout=1, max=100", [499, 500, 499], 2),
+        ("timeout=0", [0, 0, 0], 4),
+        ("max=2", [0, 0, 0], 2),
+        ("max=0", [0, 0, 0], 4),
+        ("timeout=600", [59_999, 60_000, 0], 2),
+    ] {
+        let reply = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {told}\r\nContent-Length: 2\r\n\r\nok");
+        let server = RawServer::start(always(reply)).await.unwrap();
+        let clock = Clock::manual(SystemTime::UNIX_EPOCH);
+        let own = clock.clone();
+        let rig = Rig::with(vec![upstream("only", &server.url())], |config| config.clock = own).await;
+        assert_eq!(rig.ask(&chat("{}")).await.header("keep-alive"), None, "it is the hop's own");
+        for wait in waits_ms {
+            clock.advance(Duration::from_millis(wait));
+            assert_eq!(rig.ask(&chat("{}")).await.text(), "ok");
+        }
+        assert_eq!(server.seen().len(), connections, "{told} {waits_ms:?}");
+    }
+}
