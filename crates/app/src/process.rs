@@ -1,12 +1,13 @@
 //! The running process: every room wired to the others, started in order and stopped in order.
 //!
 //! ```text
-//! data listener → proxy → hand-over → one thread: metrics, spans, windows, log
+//! data listener → proxy → hand-over → one thread: metrics, windows
+//!                                     └ a queue and a thread each: spans, log records, exchange log
 //! admin listener → metrics, windows
 //! ```
 //!
 //! **Stopping**, in the order in which nothing is lost: `/readyz` says no; the proxy drains; the hand-over's thread
-//! empties the queue and ends; spans and metrics are flushed within their time; the admin listener goes last, so that
+//! empties the queue and ends; spans, metrics and the exchange log are flushed within their time; the admin listener goes last, so that
 //! the drain can be watched. The hand-over ends when the last exchange is gone; should one hang, it is not waited for
 //! longer than [`LEFTOVERS`].
 
@@ -15,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use limpid_admin::{About, AdminState, Hosts, MetricsText};
@@ -25,7 +26,7 @@ use limpid_proxy::{Drained, Proxy};
 use limpid_telemetry::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, Otlp, ShutdownReport};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::settings::Settings;
 use crate::wiring;
@@ -79,6 +80,7 @@ pub(crate) struct Process {
     recorded: oneshot::Receiver<()>,
     counts: Arc<HandoverCounts>,
     otlp: Option<Otlp>,
+    exchange_log: Option<ExchangeLog>,
     admin_task: Option<JoinHandle<()>>,
 }
 
@@ -87,7 +89,11 @@ pub(crate) struct Process {
 pub(crate) struct Stopped {
     pub(crate) drained: Drained,
     pub(crate) records_dropped: u64,
+    /// What the hand-over did not show in its time: records that still waited, and exchanges that did not end.
+    pub(crate) unrecorded: Option<(u64, u64)>,
     pub(crate) export: Option<ShutdownReport>,
+    /// Lines of the exchange log that could not be written at the end.
+    pub(crate) log_lines_lost: u64,
 }
 
 impl Process {
@@ -126,13 +132,14 @@ impl Process {
             data: data_addr,
             admin: admin_addr,
             insight: surfaces.insight,
-            reopen_log: surfaces.reopen_log,
+            reopen_log: surfaces.exchange_log.as_ref().and_then(ExchangeLog::reopen),
             ready,
             stop_proxy,
             proxy: tokio::spawn(proxy.serve(data, stopped)),
             recorded: surfaces.recorded,
             counts: surfaces.counts,
             otlp: surfaces.otlp,
+            exchange_log: surfaces.exchange_log,
             admin_task,
         })
     }
@@ -142,17 +149,20 @@ impl Process {
         self.ready.store(false, Ordering::Release);
         let _already_gone = self.stop_proxy.send(());
         let drained = self.proxy.await.unwrap_or(Drained { broken_off: 0 });
-        if tokio::time::timeout(LEFTOVERS, self.recorded).await.is_err() {
-            tracing::warn!("some exchanges did not end; their records are lost");
-        }
-        let export = match self.otlp {
-            Some(otlp) => tokio::task::spawn_blocking(move || otlp.shutdown(FLUSH)).await.ok(),
-            None => None,
-        };
+        let ended = tokio::time::timeout(LEFTOVERS, self.recorded).await.is_ok();
+        let unrecorded = if ended { None } else { Some((self.counts.waiting(), self.counts.under_way())) };
+        let (otlp, log) = (self.otlp, self.exchange_log);
+        let flushed = spawn_blocking(move || {
+            log.iter().for_each(ExchangeLog::close);
+            let deadline = Instant::now() + FLUSH;
+            let export = otlp.map(|otlp| otlp.shutdown(FLUSH));
+            (export, log.map_or(0, |log| log.shutdown(deadline.saturating_duration_since(Instant::now()))))
+        });
+        let (export, log_lines_lost) = flushed.await.unwrap_or_default();
         if let Some(task) = self.admin_task {
             task.abort();
         }
-        Stopped { drained, records_dropped: self.counts.dropped(), export }
+        Stopped { drained, records_dropped: self.counts.dropped(), unrecorded, export, log_lines_lost }
     }
 }
 
@@ -164,7 +174,7 @@ struct Surfaces {
     metrics: Arc<Metrics>,
     otlp: Option<Otlp>,
     recorded: oneshot::Receiver<()>,
-    reopen_log: Option<Arc<AtomicBool>>,
+    exchange_log: Option<ExchangeLog>,
 }
 
 impl Surfaces {
@@ -184,12 +194,12 @@ impl Surfaces {
             }
             None => None,
         };
-        let mut reopen_log = None;
+        let mut exchange_log = None;
         if let (Some(target), Some(file)) = (wiring::log_target(settings), &settings.exchange_log.file) {
-            let log = ExchangeLog::open(target, clock.clone(), &exports)
+            let (log, consumer) = ExchangeLog::start(target, settings.exchange_log.queue, clock.clone(), &exports)
                 .map_err(|error| StartError::ExchangeLog { file: file.to_string(), error })?;
-            reopen_log = log.reopen();
-            consumers.push(Box::new(log));
+            exchange_log = Some(log);
+            consumers.push(consumer);
         }
         let (handover, drain) = Handover::new(settings.record.queue, consumers, Arc::clone(&counts));
         let (done, recorded) = oneshot::channel();
@@ -200,7 +210,7 @@ impl Surfaces {
                 let _nobody_waits = done.send(());
             })
             .map_err(StartError::Thread)?;
-        Ok(Surfaces { handover, counts, insight, metrics, otlp, recorded, reopen_log })
+        Ok(Surfaces { handover, counts, insight, metrics, otlp, recorded, exchange_log })
     }
 }
 

@@ -115,12 +115,22 @@ async fn reopen_on_hangup(reopen: Arc<AtomicBool>) {
 }
 
 fn tell(stopped: &Stopped) {
-    let Stopped { drained, records_dropped, export } = stopped;
+    let Stopped { drained, records_dropped, unrecorded, export, log_lines_lost } = stopped;
     if drained.broken_off > 0 {
         tracing::warn!(connections = drained.broken_off, "broken off when the drain's time was up");
     }
     if *records_dropped > 0 {
         tracing::warn!(records = records_dropped, "records were dropped because the queue was full");
+    }
+    if let Some((records, exchanges)) = unrecorded {
+        tracing::warn!(
+            records,
+            exchanges,
+            "lost at the end: records that were still queued, exchanges that did not end"
+        );
+    }
+    if *log_lines_lost > 0 {
+        tracing::warn!(log_lines_lost, "lines of the exchange log could not be written in time and are lost");
     }
     if let Some(report) = export.filter(|report| *report != ShutdownReport::default()) {
         let ShutdownReport { spans_lost, log_records_lost, metrics_lost } = report;

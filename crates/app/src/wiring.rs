@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use http::header::InvalidHeaderValue;
-use limpid_core::{Clock, Discount, ExchangeSink, UpstreamInfo};
+use limpid_core::{Batching, Clock, Discount, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
@@ -14,7 +14,7 @@ use limpid_proxy::{
 use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
 use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
-use limpid_telemetry::{AttributeLimits, Batching, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
+use limpid_telemetry::{AttributeLimits, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
 use crate::settings::{
     Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream,

@@ -2,7 +2,8 @@
 //!
 //! The relay must never wait for a reporter, so the queue is bounded and a full queue drops the record and counts it.
 //! One thread takes the records out and shows each to every consumer in turn: a consumer needs no lock of its own, and
-//! all of them see the same records in the same order.
+//! all of them see the same records in the same order. A consumer that waited would hold up the others: whatever may have to
+//! (a file, a pipe, a collector) puts the record into a [`BatchQueue`](crate::BatchQueue) of its own and returns.
 //!
 //! Waking that thread costs the relay more than all else here. So it is woken for the first record after a quiet moment,
 //! which is seen at once; while records come one upon the other, it looks for them every few hundredths of a second by
@@ -53,10 +54,10 @@ impl Unreadable {
 
 /// What reads finished records: metrics, spans, windows, the log.
 pub trait RecordConsumer: Send {
-    /// Takes note of one record. Called from one thread, in order of the endings.
+    /// Takes note of one record, without waiting for anything. Called from one thread, in order of the endings.
     fn consume(&mut self, record: &Arc<ExchangeRecord>);
 
-    /// The queue is empty for the moment: write out what is buffered.
+    /// The queue is empty for the moment: pass on what was gathered, without waiting.
     fn idle(&mut self) {}
 }
 
@@ -66,6 +67,7 @@ pub struct HandoverCounts {
     in_flight: [AtomicI64; Endpoint::COUNT],
     finished: AtomicU64,
     dropped: AtomicU64,
+    shown: AtomicU64,
     unreadable: [AtomicU64; Unreadable::ALL.len()],
 }
 
@@ -83,6 +85,17 @@ impl HandoverCounts {
     /// Records that were dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Records that no consumer has been shown yet, up to some that are being shown. They are lost if the process ends.
+    pub fn waiting(&self) -> u64 {
+        let shown = self.shown.load(Ordering::Relaxed);
+        self.finished().saturating_sub(self.dropped()).saturating_sub(shown)
+    }
+
+    /// Exchanges of all kinds that have begun and not ended.
+    pub fn under_way(&self) -> u64 {
+        Endpoint::ALL.iter().map(|endpoint| u64::try_from(self.in_flight(*endpoint)).unwrap_or(0)).sum()
     }
 
     /// What came of which no request could be made.
@@ -122,7 +135,8 @@ impl Handover {
     ) -> (Handover, impl FnOnce() + Send + 'static) {
         let (queue, records) = sync_channel(capacity);
         let rest = rest(capacity);
-        (Handover { queue, counts }, move || drain(&records, &mut consumers, rest))
+        let of_thread = Arc::clone(&counts);
+        (Handover { queue, counts }, move || drain(&records, &mut consumers, rest, &of_thread.shown))
     }
 
     /// The counts.
@@ -131,15 +145,23 @@ impl Handover {
     }
 }
 
-fn drain(records: &Receiver<Arc<ExchangeRecord>>, consumers: &mut [Box<dyn RecordConsumer>], rest: Duration) {
+fn drain(
+    records: &Receiver<Arc<ExchangeRecord>>,
+    consumers: &mut [Box<dyn RecordConsumer>],
+    rest: Duration,
+    shown: &AtomicU64,
+) {
     while let Some((record, busy)) = next(records, rest) {
         show(&record, consumers);
+        let mut count = 1;
         while let Ok(record) = records.try_recv() {
             show(&record, consumers);
+            count += 1;
         }
         for consumer in consumers.iter_mut() {
             consumer.idle();
         }
+        shown.fetch_add(count, Ordering::Relaxed);
         if busy && !rest.is_zero() {
             thread::sleep(rest);
         }
@@ -236,8 +258,10 @@ mod tests {
             handover.finished(Arc::new(record()));
         }
         assert_eq!((counts.in_flight(Endpoint::Chat), counts.finished(), counts.dropped()), (1, 4, 1));
+        assert_eq!((counts.waiting(), counts.under_way()), (3, 1));
         drop(handover);
         drain();
+        assert_eq!(counts.waiting(), 0);
         assert_eq!(seen.map(|s| s.load(Ordering::Relaxed)), [3, 3]);
     }
 }

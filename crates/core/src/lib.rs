@@ -7,6 +7,7 @@
 //! Two rules hold throughout. A number that is not known is `None`, never 0 and never a substitute. Time is a
 //! [`Tick`] of an injected [`Clock`], so a test decides what the clock says.
 
+mod batch_queue;
 mod caller;
 mod clock;
 mod content;
@@ -31,6 +32,7 @@ mod testing;
 mod timeline;
 mod usage;
 
+pub use batch_queue::{BatchQueue, Batching, NotTaken};
 pub use caller::{Caller, ModelNames, OutputType, RequestFacts, TraceParent, in_share};
 pub use clock::{Clock, Tick};
 pub use content::{Content, ContentSlot};

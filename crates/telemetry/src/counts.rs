@@ -1,10 +1,10 @@
 //! What telemetry sent and lost: counted where it happens, shown on every surface, logged at a bounded rate.
 //!
 //! The OpenTelemetry SDK says little of this: its span queue warns once when it is full, and its shutdown reports
-//! success after losing a batch. Hence own books, one [`Ledger`] a kind of thing. A span or log record is either queued
-//! or counted as `queue_full`; a queued one is sent, or counted as `refused` (the collector answered no), `rejected` (it
-//! took the export but not this one), `export` (no answer in time, after all tries) or `shutdown` (time ran out at the
-//! end). The log gets at most one line a kind in ten seconds, which tells all that was lost since the last.
+//! success after losing a batch. Hence own books, one [`Ledger`] a kind of thing. A span, a log record or a line of the
+//! exchange log is either queued or counted as `queue_full`; a queued one is sent, or counted as `refused` (the collector
+//! answered no), `rejected` (it took the export but not this one), `export` (no answer in time, after all tries), `write` (a
+//! line that could not be written) or `shutdown` (time ran out at the end). The log gets at most one line a kind in ten seconds, which tells all that was lost since the last.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Why something was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The queue to the exporter was full.
+    /// The queue to the thread was full.
     QueueFull,
     /// The collector did not answer, or asked for another try until the time was up.
     Export,
@@ -120,7 +120,7 @@ impl Ledger {
         tracing::warn!(what = self.what, lost = total, %why, error = error.as_deref(), "telemetry was lost");
     }
 
-    fn lost_in_all(&self) -> u64 {
+    pub(crate) fn lost_in_all(&self) -> u64 {
         self.lost.iter().map(|n| n.load(Ordering::Relaxed)).sum()
     }
 }
@@ -156,7 +156,7 @@ impl Default for ExportCounts {
             log_records: Ledger::new("log_records", QUEUED),
             metrics: Ledger::new("metrics", &[Why::Export, Why::Refused]),
             metric_points: Ledger::new("metric_points", &[Why::Rejected]),
-            log_lines: Ledger::new("log_lines", &[Why::Write]),
+            log_lines: Ledger::new("log_lines", &[Why::QueueFull, Why::Write, Why::Shutdown]),
         }
     }
 }
@@ -192,7 +192,7 @@ impl ExportCounts {
         self.metrics.lost_in_all()
     }
 
-    /// Lines that could not be written to the exchange log.
+    /// Lines that did not come into the exchange log, for whatever reason.
     pub fn log_lines_failed(&self) -> u64 {
         self.log_lines.lost_in_all()
     }

@@ -1,9 +1,10 @@
 //! The record as metrics, spans and log lines.
 //!
 //! Five consumers of the hand-over, each of which turns one finished exchange into what its reader understands:
-//! [`Metrics`] for a Prometheus scrape, three of [`Otlp`] (metrics, spans and log records), and [`ExchangeLog`]. None of them blocks,
-//! fails or grows without bound: labels are capped, queues are bounded, and what is lost is counted in
-//! [`ExportCounts`], which every surface shows.
+//! [`Metrics`] for a Prometheus scrape, three of [`Otlp`] (metrics, spans and log records), and that of [`ExchangeLog`].
+//! None of them blocks, fails or grows without bound: what may have to wait for somebody (a collector, a pipe, a disk) has a
+//! queue and a thread of its own, labels are capped, queues are bounded, and what is lost is counted in [`ExportCounts`],
+//! which every surface shows.
 
 mod content;
 mod counts;
@@ -11,6 +12,7 @@ mod histogram;
 mod instruments;
 mod labels;
 mod limits;
+mod line_out;
 mod log;
 mod log_file;
 mod log_line;
@@ -34,13 +36,14 @@ mod tls;
 mod transport;
 
 pub use counts::ExportCounts;
-pub use log::{ExchangeLog, LogTarget};
+pub use line_out::{LineOut, Lines};
+pub use log::{ExchangeLog, LogTarget, LogWriter};
 pub use log_file::LogRotation;
 pub use names::is_reserved_label;
 pub use otlp::{Otlp, OtlpError, ShutdownReport, SpanBatch};
 pub use prometheus::{Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
 pub use semconv::Semconv;
-pub use settings::{AttributeLimits, Batching, OtlpConfig, OtlpExport, Protocol, Temporality};
+pub use settings::{AttributeLimits, OtlpConfig, OtlpExport, Protocol, Temporality};
 pub use tls::{IdentityError, OtlpTls};
 
 #[cfg(test)]

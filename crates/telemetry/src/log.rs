@@ -1,25 +1,31 @@
 //! The exchange log: one JSON object a line for each finished exchange.
 //!
-//! Lines are gathered and written when 64 KB have come together or the hand-over is idle, so a quiet proxy's log is up
-//! to date and a busy one writes in blocks. A write that fails costs its lines, which are counted; the log goes on,
-//! except when its reader closed the pipe. A reader or a disk that is slow holds up the hand-over thread, whose queue
-//! then drops and counts; the relay goes on. Rotation is `log_file`'s.
+//! It has a queue and a thread of its own (`record_queue`), so that a pipe that nobody reads, a full disk or a file server
+//! that hangs holds up nothing but itself: what comes while its queue is full is lost and counted. Lines are gathered and
+//! written when 64 KB have come together or no more wait, so a quiet proxy's log is up to date and a busy one writes in
+//! blocks. A line is there whole or not at all (`line_out`). A write that fails costs its lines, which are counted, and the
+//! next block is tried anew, a closed pipe too: a named pipe may get another reader, and its lines wait for it. Rotation is
+//! `log_file`'s.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use limpid_core::{Clock, ExchangeRecord, RecordConsumer};
+use limpid_core::{Batching, Clock, ExchangeRecord, RecordConsumer};
 
 use crate::counts::{ExportCounts, Ledger, Why};
+use crate::line_out::{LineOut, Lines};
 use crate::log_file::{LogFile, LogRotation};
 use crate::log_line::LineWriter;
+use crate::record_queue::{QueueConsumer, RecordQueue};
 
 const FLUSH_AT: usize = 64 * 1024;
 /// A line is far shorter, so the buffer does not grow.
 const ROOM: usize = FLUSH_AT + 16 * 1024;
+/// How many records the thread takes at a time.
+const BATCH: usize = 512;
 /// How often a line may say that the log cannot be put aside.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -32,156 +38,190 @@ pub enum LogTarget {
     File(PathBuf, LogRotation),
 }
 
-enum Out {
-    Stream(Box<dyn Write + Send>),
-    File(LogFile),
-}
-
-impl Out {
-    fn writer(&mut self) -> &mut dyn Write {
-        match self {
-            Out::Stream(stream) => stream,
-            Out::File(file) => file,
-        }
-    }
-}
-
-/// Writes records as lines of JSON.
+/// The running log. End it with [`ExchangeLog::shutdown`].
 pub struct ExchangeLog {
-    out: Option<Out>,
-    writer: LineWriter,
-    pending: Vec<u8>,
-    /// Lines in `pending`.
-    lines: u64,
-    /// The last line written was cut by an error, so the next needs a line end before it.
-    torn: bool,
+    queue: Arc<RecordQueue>,
     ledger: Arc<Ledger>,
-    complained: Option<Instant>,
+    reopen: Option<Arc<AtomicBool>>,
 }
 
 impl ExchangeLog {
-    /// Opens the log. Lines that cannot be written are counted in `counts`; `clock` tells a file's age. Fails where the
-    /// file cannot be opened.
-    pub fn open(target: LogTarget, clock: Clock, counts: &ExportCounts) -> io::Result<ExchangeLog> {
-        let out = match target {
-            LogTarget::Stdout => Out::Stream(Box::new(io::stdout())),
-            LogTarget::File(path, rotation) => Out::File(LogFile::open(path, rotation, clock)?),
-        };
-        Ok(ExchangeLog::with(out, counts))
+    /// Opens the log, starts its thread, and returns the consumer that feeds it: at most `queue` records wait. What becomes
+    /// of the lines is counted in `counts`; `clock` tells a file's age. Fails where the file cannot be opened, or the
+    /// thread cannot be started. A named pipe is opened by the thread, for that waits for its reader.
+    pub fn start(
+        target: LogTarget,
+        queue: usize,
+        clock: Clock,
+        counts: &ExportCounts,
+    ) -> io::Result<(ExchangeLog, Box<dyn RecordConsumer>)> {
+        ExchangeLog::with(Writer::open(target, clock)?, queue, counts)
     }
 
-    #[cfg(test)]
-    pub(crate) fn to(out: Box<dyn Write + Send>, counts: &ExportCounts) -> ExchangeLog {
-        ExchangeLog::with(Out::Stream(out), counts)
-    }
-
-    fn with(out: Out, counts: &ExportCounts) -> ExchangeLog {
-        let (pending, ledger) = (Vec::with_capacity(ROOM), Arc::clone(&counts.log_lines));
-        let (writer, lines) = (LineWriter::default(), 0);
-        ExchangeLog { out: Some(out), writer, pending, lines, torn: false, ledger, complained: None }
+    pub(crate) fn with(
+        mut writer: Writer,
+        queue: usize,
+        counts: &ExportCounts,
+    ) -> io::Result<(ExchangeLog, Box<dyn RecordConsumer>)> {
+        let reopen = writer.reopen();
+        let ledger = Arc::clone(&counts.log_lines);
+        let batching = Batching { queue, batch: BATCH, delay: Duration::ZERO };
+        let queue = RecordQueue::start("limpid-log", batching, &ledger, move |queue, batch| {
+            writer.write(batch, &mut |end| match end {
+                End::Sent(lines) => queue.sent(lines),
+                End::Lost(lines, error) => queue.lost(Why::Write, lines, Some(error)),
+            });
+        })?;
+        let of_consumer = Arc::clone(&queue);
+        let consumer = QueueConsumer { queue: of_consumer, wanted: Box::new(|_| true), takes_content: false };
+        Ok((ExchangeLog { queue, ledger, reopen }, Box::new(consumer)))
     }
 
     /// For SIGHUP: while it is set, the file is opened again before the next line. `None` for standard output.
     pub fn reopen(&self) -> Option<Arc<AtomicBool>> {
+        self.reopen.clone()
+    }
+
+    /// Takes no more; what waits is written at once.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+
+    /// Writes what waits, and returns when that is done or `within` has passed: how many lines were lost by then, which are
+    /// counted. End the hand-over first: what comes later is lost. Blocks.
+    pub fn shutdown(self, within: Duration) -> u64 {
+        let before = self.ledger.lost_in_all();
+        self.queue.end(Instant::now() + within);
+        self.ledger.lost_in_all().saturating_sub(before)
+    }
+}
+
+/// What became of some lines.
+pub(crate) enum End<'a> {
+    Sent(u64),
+    Lost(u64, &'a io::Error),
+}
+
+/// Hears what became of lines, and whether to go on.
+type Hear<'a> = dyn FnMut(End<'_>) -> bool + 'a;
+
+enum Out {
+    Stream(LineOut),
+    File(LogFile),
+}
+
+/// The thread's part: records into lines, and lines out.
+pub(crate) struct Writer {
+    out: Out,
+    line: LineWriter,
+    pending: Lines,
+    complained: Option<Instant>,
+}
+
+impl Writer {
+    fn open(target: LogTarget, clock: Clock) -> io::Result<Writer> {
+        Ok(Writer::new(match target {
+            LogTarget::Stdout => Out::Stream(LineOut::stream(io::stdout())),
+            LogTarget::File(path, rotation) => Out::File(LogFile::open(path, rotation, clock)?),
+        }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn to(out: Box<dyn io::Write + Send>) -> Writer {
+        Writer::new(Out::Stream(LineOut::to(out)))
+    }
+
+    fn new(out: Out) -> Writer {
+        Writer { out, line: LineWriter::default(), pending: Lines::with_capacity(ROOM), complained: None }
+    }
+
+    fn reopen(&self) -> Option<Arc<AtomicBool>> {
         match &self.out {
-            Some(Out::File(file)) => Some(file.reopen()),
-            _ => None,
+            Out::File(file) => Some(file.reopen()),
+            Out::Stream(_) => None,
         }
     }
 
-    fn flush(&mut self) {
-        if self.pending.is_empty() || !self.is_ready() {
-            return;
+    fn write(&mut self, records: &[Arc<ExchangeRecord>], hear: &mut Hear<'_>) {
+        for record in records {
+            self.line.write(record, self.pending.bytes());
+            self.pending.end_line();
+            if self.pending.size() >= FLUSH_AT && !self.flush(hear) {
+                return;
+            }
         }
-        let Some(out) = self.out.as_mut() else { return };
-        if self.torn {
-            self.pending.insert(0, b'\n');
-        }
-        let (written, result) = write_out(out.writer(), &self.pending);
-        let lines = std::mem::take(&mut self.lines);
-        let Err(error) = result else {
-            self.torn = false;
-            self.pending.clear();
-            self.ledger.sent(lines);
-            return;
-        };
-        // A line end put before a torn line's successor is no line.
-        let lost = line_ends(&self.pending[written.max(usize::from(self.torn))..]);
-        if written > 0 {
-            self.torn = self.pending[written - 1] != b'\n';
+        self.flush(hear);
+    }
+
+    /// Whether to go on.
+    fn flush(&mut self, hear: &mut Hear<'_>) -> bool {
+        let mut go_on = true;
+        let mut first = 0;
+        while go_on && first < self.pending.len() {
+            let result = match self.out.ready(self.pending.size(), &mut self.complained) {
+                Ok(out) => out.write(&self.pending, first, &mut |lines| {
+                    go_on = hear(End::Sent(lines as u64));
+                    go_on
+                }),
+                Err(error) => Err((first, error)),
+            };
+            let Err((stopped, error)) = result else { break };
+            first = stopped;
+            if error.kind() == ErrorKind::BrokenPipe && self.out.has_other_readers() {
+                // The rest waits for the next one.
+                continue;
+            }
+            go_on = hear(End::Lost((self.pending.len() - first) as u64, &error));
+            break;
         }
         self.pending.clear();
-        if error.kind() == ErrorKind::BrokenPipe {
-            self.out = None;
-            tracing::warn!("the exchange log ends: its reader closed the pipe");
+        go_on
+    }
+}
+
+impl Out {
+    /// Where lines of so many bytes can be written.
+    fn ready(&mut self, bytes: usize, complained: &mut Option<Instant>) -> io::Result<&mut LineOut> {
+        let file = match self {
+            Out::Stream(stream) => return Ok(stream),
+            Out::File(file) => file,
+        };
+        let due = complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if let Some(error) = file.ready(bytes)?.filter(|_| due) {
+            *complained = Some(Instant::now());
+            tracing::warn!(%error, "the exchange log cannot be rotated, and goes on as it is");
         }
-        self.ledger.sent(lines - lost);
-        self.ledger.lost(Why::Write, lost, Some(&error));
+        file.out()
     }
 
-    /// Whether the lines can be written; else they are lost.
-    fn is_ready(&mut self) -> bool {
-        let Some(Out::File(file)) = &mut self.out else { return true };
-        match file.ready(self.pending.len()) {
-            Ok(ready) => {
-                self.torn &= !ready.fresh;
-                let due = self.complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
-                if let Some(error) = ready.stuck.filter(|_| due) {
-                    self.complained = Some(Instant::now());
-                    tracing::warn!(%error, "the exchange log cannot be rotated, and goes on as it is");
-                }
-                true
-            }
-            Err(error) => {
-                let lost = std::mem::take(&mut self.lines);
-                self.pending.clear();
-                self.ledger.lost(Why::Write, lost, Some(&error));
-                false
-            }
+    /// After its reader has gone: whether another may come.
+    fn has_other_readers(&mut self) -> bool {
+        match self {
+            Out::Stream(_) => false,
+            Out::File(file) => file.forget_reader(),
         }
     }
 }
 
-fn line_ends(bytes: &[u8]) -> u64 {
-    bytes.split(|b| *b == b'\n').count().saturating_sub(1) as u64
-}
+/// The thread's work on records, without queue and thread: for measurements.
+pub struct LogWriter(Writer);
 
-/// Writes all, and says how far it came.
-fn write_out(out: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match out.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
-            Ok(n) => written += n,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return (written, Err(e)),
-        }
-    }
-    (written, out.flush())
-}
-
-impl RecordConsumer for ExchangeLog {
-    fn consume(&mut self, record: &Arc<ExchangeRecord>) {
-        if self.out.is_none() {
-            self.ledger.lost(Why::Write, 1, None);
-            return;
-        }
-        self.writer.write(record, &mut self.pending);
-        self.pending.push(b'\n');
-        self.lines += 1;
-        if self.pending.len() >= FLUSH_AT {
-            self.flush();
-        }
+impl LogWriter {
+    /// Opens the log.
+    pub fn open(target: LogTarget, clock: Clock) -> io::Result<LogWriter> {
+        Writer::open(target, clock).map(LogWriter)
     }
 
-    fn idle(&mut self) {
-        self.flush();
+    /// Writes the lines; whether all were written.
+    pub fn write(&mut self, records: &[Arc<ExchangeRecord>]) -> bool {
+        let mut all = true;
+        self.0.write(records, &mut |end| {
+            all &= matches!(end, End::Sent(_));
+            true
+        });
+        all
     }
 }
 
-impl Drop for ExchangeLog {
-    fn drop(&mut self) {
-        self.flush();
-        self.ledger.end();
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,18 +3,21 @@
 //! Before each block of lines the file's name is looked up. If it is gone or stands for another file, somebody has
 //! moved the log away (logrotate), and a new one is begun: no line is lost, and no signal is needed. limpid's own
 //! rotation puts the log aside as `name.1`, the one before as `name.2`, and so on up to the number that is kept. What is
-//! no regular file (a pipe, `/dev/stderr`) is left alone.
+//! no regular file (a pipe, `/dev/stderr`) is left alone. A named pipe is opened with its first line, and anew when its
+//! reader has gone: either waits for a reader.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use limpid_core::Clock;
+
+use crate::line_out::LineOut;
 
 /// When a log is put aside, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Default for LogRotation {
 /// The open file.
 pub(crate) struct LogFile {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<LineOut>,
     /// When the file came into being.
     since: SystemTime,
     rotation: LogRotation,
@@ -44,20 +47,13 @@ pub(crate) struct LogFile {
     reopen: Arc<AtomicBool>,
 }
 
-/// What became of the file before a block.
-#[derive(Debug, Default)]
-pub(crate) struct Ready {
-    /// It is another file than before.
-    pub(crate) fresh: bool,
-    /// It should have been put aside, and could not.
-    pub(crate) stuck: Option<io::Error>,
-}
-
 impl LogFile {
     pub(crate) fn open(path: PathBuf, rotation: LogRotation, clock: Clock) -> io::Result<LogFile> {
         let since = clock.wall(clock.now());
         let mut log = LogFile { path, file: None, since, rotation, clock, reopen: Arc::default() };
-        log.begin()?;
+        if !log.is_named_pipe() {
+            log.begin()?;
+        }
         Ok(log)
     }
 
@@ -66,35 +62,52 @@ impl LogFile {
         Arc::clone(&self.reopen)
     }
 
-    /// Sees to it that `more` bytes can be written to the right file. On an error there is none.
-    pub(crate) fn ready(&mut self, more: usize) -> io::Result<Ready> {
-        let mut ready = Ready::default();
+    /// Sees to it that `more` bytes can be written to the right file. On an error there is none. Returns why it was not put
+    /// aside although it should have been.
+    pub(crate) fn ready(&mut self, more: usize) -> io::Result<Option<io::Error>> {
         let asked = self.reopen.swap(false, Ordering::AcqRel);
         if asked || self.is_moved()? {
             self.begin()?;
-            ready.fresh = true;
         }
-        if self.is_due(more)? {
-            match put_aside(&self.path, self.rotation.keep) {
-                Ok(()) => {
-                    self.begin()?;
-                    ready.fresh = true;
-                }
-                Err(error) => ready.stuck = Some(error),
-            }
+        if !self.is_due(more)? {
+            return Ok(None);
         }
-        Ok(ready)
+        match put_aside(&self.path, self.rotation.keep) {
+            Ok(()) => self.begin().map(|()| None),
+            Err(error) => Ok(Some(error)),
+        }
+    }
+
+    /// The file, which is there after [`LogFile::ready`].
+    pub(crate) fn out(&mut self) -> io::Result<&mut LineOut> {
+        self.file.as_mut().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    /// Its reader has gone: whether that was one of a named pipe, which is opened again before the next line.
+    pub(crate) fn forget_reader(&mut self) -> bool {
+        let named = self.is_named_pipe();
+        if named {
+            self.file = None;
+        }
+        named
+    }
+
+    fn is_named_pipe(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|m| m.file_type().is_fifo())
     }
 
     fn begin(&mut self) -> io::Result<()> {
         self.file = None;
+        if self.is_named_pipe() {
+            tracing::info!(file = %self.path.display(), "the exchange log is a pipe: opening it waits for a reader");
+        }
         let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
         let now = self.clock.wall(self.clock.now());
         let metadata = file.metadata()?;
         // Not every file system tells when a file was made.
         let made = metadata.created().or_else(|_| metadata.modified()).unwrap_or(now);
         self.since = if metadata.len() == 0 { now } else { made };
-        self.file = Some(file);
+        self.file = Some(LineOut::file(file));
         Ok(())
     }
 
@@ -124,19 +137,6 @@ impl LogFile {
         let old = self.clock.wall(self.clock.now()).duration_since(self.since).unwrap_or_default();
         let too_large = size.is_some_and(|size| metadata.len().saturating_add(more as u64) > size);
         Ok(too_large || age.is_some_and(|age| old >= age))
-    }
-}
-
-impl Write for LogFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.file {
-            Some(file) => file.write(bytes),
-            None => Err(ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -174,6 +174,7 @@ fn numbered(path: &Path, n: usize) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line_out::Lines;
 
     struct Folder(PathBuf);
 
@@ -207,10 +208,21 @@ mod tests {
         }
     }
 
-    fn put(log: &mut LogFile, text: &str) -> Ready {
-        let ready = log.ready(text.len()).unwrap();
-        log.write_all(text.as_bytes()).unwrap();
-        ready
+    #[derive(Debug)]
+    struct Put {
+        /// It went to another file than what was put before.
+        fresh: bool,
+        stuck: Option<io::Error>,
+    }
+
+    fn put(log: &mut LogFile, text: &str) -> Put {
+        let identity = |log: &mut LogFile| log.out().unwrap().metadata().unwrap().ino();
+        let before = identity(log);
+        let stuck = log.ready(text.len()).unwrap();
+        let mut lines = Lines::default();
+        lines.push(text.as_bytes());
+        log.out().unwrap().write(&lines, 0, &mut |_| true).unwrap();
+        Put { fresh: identity(log) != before, stuck }
     }
 
     fn pairs<const N: usize>(all: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -261,8 +273,9 @@ mod tests {
         fs::write(folder.log(), "new:").unwrap();
         put(&mut log, "c");
         log.reopen().store(true, Ordering::Release);
-        assert!(put(&mut log, "d").fresh);
-        assert!(!put(&mut log, "e").fresh);
+        put(&mut log, "d");
+        assert!(!log.reopen().load(Ordering::Acquire), "it was done");
+        put(&mut log, "e");
         assert_eq!(folder.all(), pairs([("", "new:cde"), ("-old", "a")]));
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use limpid_core::{ExchangeRecord, RecordConsumer};
+use limpid_core::{Batching, ExchangeRecord, RecordConsumer};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -38,7 +38,7 @@ use crate::prometheus::{LiveCounts, MetricsConfig};
 use crate::record_queue::{QueueConsumer, RecordQueue, export, is_sampled};
 use crate::recorder::Recorder;
 use crate::semconv::Semconv;
-use crate::settings::{AttributeLimits, Batching, OtlpConfig, Protocol};
+use crate::settings::{AttributeLimits, OtlpConfig, Protocol};
 use crate::span_bytes::SpanWriter;
 use crate::span_data::span;
 use crate::span_parts::attempts;
@@ -86,27 +86,11 @@ pub struct ShutdownReport {
 
 /// The running export. End it with [`Otlp::shutdown`]; dropped without, it gives up what is not exported.
 pub struct Otlp {
-    spans: Option<Exporting>,
-    log_records: Option<Exporting>,
+    spans: Option<Arc<RecordQueue>>,
+    log_records: Option<Arc<RecordQueue>>,
     metrics: Option<SdkMeterProvider>,
     counts: Arc<ExportCounts>,
     runtime: Option<Runtime>,
-}
-
-/// A queue and the thread that empties it.
-struct Exporting {
-    queue: Arc<RecordQueue>,
-    /// Says nothing; it breaks when the exporting thread ends.
-    ended: Receiver<()>,
-}
-
-impl Exporting {
-    /// Waits for the end of the exports until `deadline`, and gives up the rest.
-    fn end(&self, deadline: Instant) {
-        // Whether it ended or the time ran out, what is left is lost; after a clean end nothing is.
-        let _ = self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        self.queue.abandon();
-    }
 }
 
 impl Otlp {
@@ -129,13 +113,13 @@ impl Otlp {
 
         let mut consumers: Vec<Box<dyn RecordConsumer>> = Vec::new();
         if let Some(transport) = traces {
-            let (exporting, consumer) = start_spans(config, transport, &otlp.counts)?;
-            otlp.spans = Some(exporting);
+            let consumer = start_spans(config, transport, &otlp.counts)?;
+            otlp.spans = Some(Arc::clone(&consumer.queue));
             consumers.push(Box::new(consumer));
         }
         if let Some(transport) = logs {
-            let (exporting, consumer) = start_log_records(config, transport, &otlp.counts)?;
-            otlp.log_records = Some(exporting);
+            let consumer = start_log_records(config, transport, &otlp.counts)?;
+            otlp.log_records = Some(Arc::clone(&consumer.queue));
             consumers.push(Box::new(consumer));
         }
         if let Some(transport) = metrics {
@@ -161,8 +145,8 @@ impl Otlp {
         let (spans, log_records) = (self.spans.take(), self.log_records.take());
         let lost = (self.counts.spans_lost(), self.counts.log_records_lost());
         let both = || [&spans, &log_records].into_iter().flatten();
-        both().for_each(|one| one.queue.close());
-        both().for_each(|one| one.end(deadline));
+        both().for_each(|queue| queue.close());
+        both().for_each(|queue| queue.end(deadline));
         ShutdownReport {
             spans_lost: self.counts.spans_lost().saturating_sub(lost.0),
             log_records_lost: self.counts.log_records_lost().saturating_sub(lost.1),
@@ -176,8 +160,8 @@ impl Otlp {
 
 impl Drop for Otlp {
     fn drop(&mut self) {
-        for one in [self.spans.take(), self.log_records.take()].into_iter().flatten() {
-            one.queue.abandon();
+        for queue in [self.spans.take(), self.log_records.take()].into_iter().flatten() {
+            queue.abandon();
         }
         if let Some(metrics) = self.metrics.take() {
             // Dropping the provider would flush it here, for up to five seconds.
@@ -233,18 +217,8 @@ fn start_queue(
     ledger: &Arc<Ledger>,
     transport: Transport,
     payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload + Send + 'static,
-) -> Result<Exporting, OtlpError> {
-    let queue = Arc::new(RecordQueue::new(batching, Arc::clone(ledger)));
-    let (alive, ended) = channel();
-    let of_thread = Arc::clone(&queue);
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            let _alive = alive;
-            export(&of_thread, &transport, payload);
-        })
-        .map_err(|e| OtlpError::Thread(e.to_string()))?;
-    Ok(Exporting { queue, ended })
+) -> Result<Arc<RecordQueue>, OtlpError> {
+    RecordQueue::start(name, batching, ledger, export(transport, payload)).map_err(|e| OtlpError::Thread(e.to_string()))
 }
 
 /// An exchange's span, behind those of its attempts.
@@ -274,11 +248,7 @@ impl SpanBatch {
     }
 }
 
-fn start_spans(
-    config: &OtlpConfig,
-    transport: Transport,
-    counts: &ExportCounts,
-) -> Result<(Exporting, QueueConsumer), OtlpError> {
+fn start_spans(config: &OtlpConfig, transport: Transport, counts: &ExportCounts) -> Result<QueueConsumer, OtlpError> {
     let resource = ResourceAttributesWithSchema::from(&resource(config));
     let (scope, limits, ratio) = (scope(config.semconv), config.span_limits, config.sample_ratio);
     let writer = transport.takes_protobuf().then(|| SpanWriter::new(&resource, &scope, limits));
@@ -290,17 +260,16 @@ fn start_spans(
         let resource_spans = group_spans_by_resource_and_scope(spans.collect(), &resource);
         Payload::Traces(ExportTraceServiceRequest { resource_spans })
     };
-    let exporting = start_queue("limpid-otlp-span", config.spans, &counts.spans, transport, payload)?;
-    let queue = Arc::clone(&exporting.queue);
+    let queue = start_queue("limpid-otlp-span", config.spans, &counts.spans, transport, payload)?;
     let wanted = Box::new(move |r: &ExchangeRecord| r.endpoint.is_inference() && is_sampled(r, ratio));
-    Ok((exporting, QueueConsumer { queue, wanted, takes_content: true }))
+    Ok(QueueConsumer { queue, wanted, takes_content: true })
 }
 
 fn start_log_records(
     config: &OtlpConfig,
     transport: Transport,
     counts: &ExportCounts,
-) -> Result<(Exporting, QueueConsumer), OtlpError> {
+) -> Result<QueueConsumer, OtlpError> {
     let attributes = ResourceAttributesWithSchema::from(&resource(config)).attributes.0;
     let (scope, limits, ratio) = (scope(config.semconv), config.log_limits, config.sample_ratio);
     let payload = move |records: &[Arc<ExchangeRecord>]| {
@@ -311,9 +280,8 @@ fn start_log_records(
         let one = ResourceLogs { resource: Some(resource), scope_logs: vec![scope_logs], ..ResourceLogs::default() };
         Payload::Logs(ExportLogsServiceRequest { resource_logs: vec![one] })
     };
-    let exporting = start_queue("limpid-otlp-log", config.log_records, &counts.log_records, transport, payload)?;
-    let queue = Arc::clone(&exporting.queue);
-    Ok((exporting, QueueConsumer { queue, wanted: Box::new(|_| true), takes_content: false }))
+    let queue = start_queue("limpid-otlp-log", config.log_records, &counts.log_records, transport, payload)?;
+    Ok(QueueConsumer { queue, wanted: Box::new(|_| true), takes_content: false })
 }
 
 fn start_metrics(

@@ -1,19 +1,22 @@
-//! Records on their way to an exporting thread: one queue for spans, one for log records.
+//! Records on their way to a slow consumer: a queue and a thread for spans, one for OTLP's log records, one for the
+//! exchange log.
 //!
-//! The SDK's batch processors warn once when their queue is full and are silent from then on, and their shutdown says
-//! `Ok` after losing a batch. This one counts. The queue holds records, not spans: they are shared with the other
-//! consumers, and what is sent is built by the exporting thread. Pushing takes a short lock and never waits; a collector
-//! that is gone or never answers costs the queue's length in memory and no more.
+//! Whatever such a consumer waits for (a collector that never answers, a pipe that nobody reads, a disk), it holds up its own
+//! queue alone: metrics, windows and the other slow ones go on. The queue holds records, not spans or lines: they are shared
+//! with the other consumers, and what is sent is built by the thread. Pushing takes a short lock and never waits; a receiver
+//! that is gone costs the queue's length in memory and no more. Each record that a consumer wants ends as sent or as lost,
+//! under one cause, in its [`Ledger`]; what is still queued at the end, or in the hands of a thread that is stuck, is lost by
+//! `shutdown`.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use limpid_core::{ExchangeRecord, RecordConsumer, in_share};
+use limpid_core::{BatchQueue, Batching, ExchangeRecord, NotTaken, RecordConsumer, in_share};
 
 use crate::counts::{Ledger, Why};
-use crate::settings::Batching;
-use crate::transport::{Payload, SendError, Transport};
+use crate::transport::{Payload, Transport};
 
 /// Whether an exchange gets a span: as the client decided, else by the share of traces, told from the trace id, so
 /// that every service with the same ratio decides alike.
@@ -24,119 +27,92 @@ pub(crate) fn is_sampled(r: &ExchangeRecord, ratio: f64) -> bool {
     in_share(r.trace_id, ratio)
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Arc<ExchangeRecord>>,
-    exporting: usize,
-    closed: bool,
-    abandoned: bool,
-}
-
-/// The queue between the consumer and the exporting thread.
+/// The queue between the hand-over and a thread.
 pub(crate) struct RecordQueue {
-    state: Mutex<State>,
-    changed: Condvar,
-    batching: Batching,
+    records: BatchQueue<Arc<ExchangeRecord>>,
     ledger: Arc<Ledger>,
 }
 
 impl RecordQueue {
-    pub(crate) fn new(batching: Batching, ledger: Arc<Ledger>) -> RecordQueue {
-        let queue = batching.queue.max(1);
-        let batching = Batching { queue, batch: batching.batch.clamp(1, queue), ..batching };
-        RecordQueue { state: Mutex::default(), changed: Condvar::new(), batching, ledger }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Starts the thread. `work` is shown each batch, and tells of every record whether it was [`sent`](Self::sent) or
+    /// [`lost`](Self::lost).
+    pub(crate) fn start(
+        thread_name: &str,
+        batching: Batching,
+        ledger: &Arc<Ledger>,
+        mut work: impl FnMut(&RecordQueue, &mut Vec<Arc<ExchangeRecord>>) + Send + 'static,
+    ) -> io::Result<Arc<RecordQueue>> {
+        let queue = Arc::new(RecordQueue { records: BatchQueue::new(batching), ledger: Arc::clone(ledger) });
+        let of_thread = Arc::clone(&queue);
+        thread::Builder::new()
+            .name(thread_name.to_owned())
+            .spawn(move || of_thread.records.run(|batch| work(&of_thread, batch)))?;
+        Ok(queue)
     }
 
     /// Whether it was taken.
     fn push(&self, record: &Arc<ExchangeRecord>) -> bool {
-        let mut state = self.lock();
-        if state.closed || state.waiting.len() >= self.batching.queue {
-            let why = if state.closed { Why::Shutdown } else { Why::QueueFull };
-            drop(state);
-            self.ledger.lost(why, 1, None);
-            return false;
-        }
-        state.waiting.push_back(Arc::clone(record));
-        let wake = state.waiting.len() == 1 || state.waiting.len() == self.batching.batch;
-        drop(state);
-        if wake {
-            self.changed.notify_one();
-        }
-        true
+        let why = match self.records.push_quietly(Arc::clone(record)) {
+            Ok(()) => return true,
+            Err(NotTaken::Full) => Why::QueueFull,
+            Err(NotTaken::Closed) => Why::Shutdown,
+        };
+        self.ledger.lost(why, 1, None);
+        false
     }
 
-    /// The next batch: as soon as it is full, `delay` after its first record, or at once when the queue is closed.
-    /// `None` when it is closed and empty.
-    fn next(&self) -> Option<Vec<Arc<ExchangeRecord>>> {
-        let mut state = self.lock();
-        while state.waiting.is_empty() {
-            if state.closed {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let start = Instant::now();
-        while state.waiting.len() < self.batching.batch && !state.closed {
-            let left = self.batching.delay.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let count = state.waiting.len().min(self.batching.batch);
-        let batch: Vec<_> = state.waiting.drain(..count).collect();
-        state.exporting = batch.len();
-        Some(batch)
+    /// So many records of the batch are out. False if they had been given up, and counted, already: the thread need not go on.
+    pub(crate) fn sent(&self, records: u64) -> bool {
+        self.records.done(size(records), || self.ledger.sent(records))
     }
 
-    /// Notes the end of an export, unless its records were given up and counted already.
-    fn exported(&self, records: usize, result: Result<u64, SendError>) {
-        let mut state = self.lock();
-        state.exporting = 0;
-        if state.abandoned {
-            return;
-        }
-        let records = records as u64;
-        match result {
-            Ok(rejected) => {
-                let rejected = rejected.min(records);
-                self.ledger.sent(records - rejected);
-                self.ledger.lost(Why::Rejected, rejected, None);
-            }
-            Err(error) => self.ledger.lost(error.why(), records, Some(&error)),
-        }
+    /// So many records of the batch are lost. False as above.
+    pub(crate) fn lost(&self, why: Why, records: u64, error: Option<&dyn std::fmt::Display>) -> bool {
+        self.records.done(size(records), || self.ledger.lost(why, records, error))
     }
 
-    /// Takes no more records; what waits is exported at once.
+    /// Takes no more records; what waits is worked off at once.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
+        self.records.close();
     }
 
-    /// Gives up what is not exported, and counts it.
+    /// Closes, waits for the thread until `deadline`, gives up the rest, and counts it. Blocks.
+    pub(crate) fn end(&self, deadline: Instant) {
+        self.given_up(self.records.end(deadline));
+    }
+
+    /// Gives up what is not out, and counts it.
     pub(crate) fn abandon(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.abandoned = true;
-        let lost = state.waiting.len() + state.exporting;
-        state.waiting.clear();
-        state.exporting = 0;
-        drop(state);
-        self.ledger.lost(Why::Shutdown, lost as u64, None);
+        self.given_up(self.records.abandon());
+    }
+
+    fn given_up(&self, records: usize) {
+        self.ledger.lost(Why::Shutdown, records as u64, None);
         self.ledger.end();
-        self.changed.notify_all();
     }
 }
 
-/// Exports until the queue is closed and empty. Runs on a thread of its own, for sending blocks.
-pub(crate) fn export(queue: &RecordQueue, transport: &Transport, payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload) {
-    while let Some(records) = queue.next() {
-        let result = transport.send(&payload(&records));
-        queue.exported(records.len(), result);
+fn size(records: u64) -> usize {
+    usize::try_from(records).unwrap_or(usize::MAX)
+}
+
+/// A thread's work: exports each batch. Sending blocks.
+pub(crate) fn export(
+    transport: Transport,
+    payload: impl Fn(&[Arc<ExchangeRecord>]) -> Payload + Send + 'static,
+) -> impl FnMut(&RecordQueue, &mut Vec<Arc<ExchangeRecord>>) + Send + 'static {
+    move |queue, batch| {
+        let records = batch.len() as u64;
+        match transport.send(&payload(batch)) {
+            Ok(rejected) => {
+                let rejected = rejected.min(records);
+                queue.sent(records - rejected);
+                queue.lost(Why::Rejected, rejected, None);
+            }
+            Err(error) => {
+                queue.lost(error.why(), records, Some(&error));
+            }
+        }
     }
 }
 
@@ -154,6 +130,10 @@ impl RecordConsumer for QueueConsumer {
         if self.takes_content && !queued {
             drop(record.content.take());
         }
+    }
+
+    fn idle(&mut self) {
+        self.queue.records.wake();
     }
 }
 

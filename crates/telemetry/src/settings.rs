@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use limpid_core::Batching;
+
 use crate::semconv::Semconv;
 use crate::tls::OtlpTls;
 
@@ -62,17 +64,6 @@ pub enum Temporality {
     LowMemory,
 }
 
-/// How many may wait for export, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batching {
-    /// How many may wait; a further one is dropped and counted. Default 2,048.
-    pub queue: usize,
-    /// How many go in one export at most. Default 512.
-    pub batch: usize,
-    /// How long the first of a batch waits for others to go with.
-    pub delay: Duration,
-}
-
 /// Bounds on what a span or a log record may carry. Default: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AttributeLimits {
@@ -106,9 +97,9 @@ pub struct OtlpConfig {
     pub exponential_histograms: bool,
     /// The share of traces to export, 0 to 1, where the client did not decide already. Default 1.
     pub sample_ratio: f64,
-    /// How spans wait. Default delay 5 s.
+    /// How spans wait. Default: 2,048, 512 and 5 s.
     pub spans: Batching,
-    /// How log records wait. Default delay 1 s.
+    /// How log records wait. Default: the same, but 1 s.
     pub log_records: Batching,
     /// What a span may carry.
     pub span_limits: AttributeLimits,

@@ -1,13 +1,12 @@
-//! One fully known record through the metrics and the log, and what must not happen when names run wild.
+//! One fully known record through the metrics, and what must not happen when names run wild.
 
 mod conventions;
 mod scrape;
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use limpid_core::{
     Caller, Category, Ending, Endpoint, ExchangeSink as _, GapHistogram, Handover, ModelNames, Outcome,
@@ -16,9 +15,7 @@ use limpid_core::{
 
 use crate::fixture::{ms, record};
 use crate::names::{METRICS, spelling};
-use crate::{
-    ExchangeLog, ExportCounts, Format, LiveCounts, LogRotation, LogTarget, Metrics, MetricsConfig, MetricsConsumer,
-};
+use crate::{Format, LiveCounts, Metrics, MetricsConfig, MetricsConsumer};
 
 fn metrics() -> (Arc<Metrics>, MetricsConsumer, LiveCounts) {
     let live = LiveCounts::default();
@@ -262,96 +259,4 @@ fn a_hundred_thousand_models_stay_within_the_caps_and_are_counted() {
     let sets: std::collections::BTreeSet<_> =
         got.keys().filter_map(|s| s.split_once('{')).map(|(_, labels)| labels).collect();
     assert!(sets.len() <= 120 + 30, "{}", sets.len());
-}
-
-/// A writer that a test holds on to.
-#[derive(Clone, Default)]
-struct Sink {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    fail: Arc<Mutex<Option<ErrorKind>>>,
-    writes: Arc<AtomicUsize>,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        // The first half is taken, so that a failing write leaves a torn line.
-        let taken = bytes.len().div_ceil(2);
-        self.bytes.lock().unwrap().extend_from_slice(&bytes[..taken]);
-        match *self.fail.lock().unwrap() {
-            Some(kind) if bytes.len() < 400 => Err(kind.into()),
-            _ => Ok(taken),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn each_record_is_a_line_of_the_log_and_is_written_when_idle() {
-    let sink = Sink::default();
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), &ExportCounts::default());
-    log.consume(&Arc::new(record()));
-    log.consume(&Arc::new(record()));
-    assert_eq!(sink.writes.load(Ordering::Relaxed), 0, "gathered first");
-    log.idle();
-    let written = String::from_utf8(sink.bytes.lock().unwrap().clone()).unwrap();
-    let lines: Vec<serde_json::Value> = written.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0]["timing"]["ttft_ms"], 100.0);
-    assert_eq!(lines[1]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
-}
-
-#[test]
-fn a_full_disk_costs_its_lines_and_the_next_one_is_whole() {
-    let counts = ExportCounts::default();
-    let sink = Sink::default();
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), &counts);
-    *sink.fail.lock().unwrap() = Some(ErrorKind::StorageFull);
-    log.consume(&Arc::new(record()));
-    log.idle();
-    assert_eq!(counts.log_lines_failed(), 1);
-    *sink.fail.lock().unwrap() = None;
-    log.consume(&Arc::new(record()));
-    log.idle();
-    let written = String::from_utf8(sink.bytes.lock().unwrap().clone()).unwrap();
-    let lines: Vec<_> = written.lines().collect();
-    assert_eq!(lines.len(), 2, "the torn line and the whole one");
-    assert!(serde_json::from_str::<serde_json::Value>(lines[0]).is_err());
-    assert!(serde_json::from_str::<serde_json::Value>(lines[1]).is_ok());
-}
-
-#[test]
-fn a_closed_pipe_ends_the_log_and_the_lines_are_counted() {
-    let counts = ExportCounts::default();
-    let sink = Sink::default();
-    *sink.fail.lock().unwrap() = Some(ErrorKind::BrokenPipe);
-    let mut log = ExchangeLog::to(Box::new(sink.clone()), &counts);
-    log.consume(&Arc::new(record()));
-    log.idle();
-    let writes = sink.writes.load(Ordering::Relaxed);
-    log.consume(&Arc::new(record()));
-    log.idle();
-    assert_eq!(sink.writes.load(Ordering::Relaxed), writes, "not tried again");
-    assert_eq!(counts.log_lines_failed(), 2);
-}
-
-#[test]
-fn a_log_file_is_added_to_and_one_that_cannot_be_opened_is_an_error() {
-    let path = std::env::temp_dir().join(format!("limpid-telemetry-{}.jsonl", std::process::id()));
-    let counts = ExportCounts::default();
-    let open =
-        |path| ExchangeLog::open(LogTarget::File(path, LogRotation::default()), limpid_core::Clock::system(), &counts);
-    for _ in 0..2 {
-        let mut log = open(path.clone()).unwrap();
-        log.consume(&Arc::new(record()));
-        drop(log);
-    }
-    let written = std::fs::read_to_string(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(written.lines().count(), 2);
-    assert_eq!(counts.sent().find(|(what, _)| *what == "log_lines"), Some(("log_lines", 2)));
-    assert!(open(path.join("below")).is_err());
 }

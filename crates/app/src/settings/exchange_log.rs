@@ -20,6 +20,9 @@ pub struct ExchangeLog {
     pub rotate_age: Option<Duration>,
     /// How many logs that were put aside (`FILE.1`, the newest, and so on) are kept. Default 5.
     pub keep: usize,
+    /// How many finished records may wait to be written. Default 8192. When it is full, because a disk is slow or nobody
+    /// reads, their lines are lost and counted; nothing else waits.
+    pub queue: usize,
 }
 
 /// The least size to rotate at. Lines are written in blocks of up to a quarter of it, and a block is not divided.
@@ -58,6 +61,7 @@ impl ExchangeLog {
                 _ => Err(Refused::new("the least is a minute", "write a duration such as \"1day\"")),
             }),
             keep: r.count("keep", 5, 0..=1000),
+            queue: r.count("queue", 8192, 1..=1_000_000),
         };
         r.finish();
         log
