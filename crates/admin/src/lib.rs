@@ -17,6 +17,7 @@ mod metrics;
 mod page;
 mod params;
 mod probes;
+mod serve;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use crate::error::ApiError;
 pub use crate::host::Hosts;
 pub use crate::metrics::MetricsText;
+pub use crate::serve::{Limits, serve};
 
 /// Queries over the windows that may run at once; more wait.
 const QUERIES: usize = 2;
@@ -76,7 +78,7 @@ struct Shared {
     watchers: Arc<Semaphore>,
 }
 
-/// The routes. Serve them with graceful shutdown only under a deadline: `/api/v1/events` never ends by itself.
+/// The routes; [`serve`] serves them. `/api/v1/events` never ends by itself.
 pub fn router(state: AdminState) -> Router {
     let shared =
         Arc::new(Shared { state, queries: Semaphore::new(QUERIES), watchers: Arc::new(Semaphore::new(WATCHERS)) });

@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt;
-use limpid_admin::{About, AdminState, Hosts, MetricsText};
+use limpid_admin::{About, AdminState, Hosts, Limits, MetricsText};
 use limpid_core::{Clock, ExchangeSink, Handover, HandoverCounts, RecordConsumer};
 use limpid_insight::Insight;
 use limpid_proxy::{Drained, Proxy};
@@ -114,6 +113,9 @@ impl Process {
         let data_addr = data.local_addr().unwrap_or(settings.server.listen);
         let admin_addr = admin.as_ref().and_then(|l| l.local_addr().ok());
         let admin_task = admin.map(|listener| {
+            if let Some(keepalive) = wiring::keepalive(settings.server.tcp_keepalive) {
+                keepalive.set(&listener);
+            }
             let state = AdminState {
                 insight: Arc::clone(&surfaces.insight),
                 metrics: Arc::new(Scraped(Arc::clone(&surfaces.metrics))),
@@ -122,7 +124,11 @@ impl Process {
                 hosts: Hosts::new(settings.admin.hosts.iter().map(|name| &**name)),
                 about: about(settings, &clock),
             };
-            tokio::spawn(serve_admin(listener, state))
+            let limits = Limits {
+                header_timeout: settings.admin.header_timeout,
+                max_connections: settings.admin.max_connections,
+            };
+            tokio::spawn(limpid_admin::serve(listener, state, limits))
         });
         let (stop_proxy, stopped) = oneshot::channel();
         let stopped = async move {
@@ -224,15 +230,6 @@ struct Scraped(Arc<Metrics>);
 impl MetricsText for Scraped {
     fn render(&self, openmetrics: bool) -> String {
         self.0.render(if openmetrics { Format::OpenMetrics } else { Format::Text })
-    }
-}
-
-async fn serve_admin(listener: TcpListener, state: AdminState) {
-    let listener = listener.tap_io(|stream| {
-        let _without_it = stream.set_nodelay(true);
-    });
-    if let Err(error) = axum::serve(listener, limpid_admin::router(state)).await {
-        tracing::error!(%error, "the admin listener stopped");
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::InvalidHeaderValue;
 use limpid_core::{Batching, Clock, Discount, ExchangeSink, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
-    CaptureConfig, EstimateConfig, Http2, ObserveConfig, ProxyConfig, ServerConfig, Timeouts, TraceConfig,
-    UpstreamConfig, UpstreamKey,
+    CaptureConfig, EstimateConfig, Http2, Http2Limits, ObserveConfig, ProxyConfig, ServerConfig, TcpKeepalive,
+    Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
 };
 use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
@@ -31,6 +32,10 @@ pub(crate) fn proxy(
         server: ServerConfig {
             header_timeout: settings.server.header_timeout,
             max_head_bytes: settings.server.max_head_bytes,
+            request_body_timeout: settings.server.request_body_timeout,
+            tcp_keepalive: keepalive(settings.server.tcp_keepalive),
+            http2_ping_interval: Some(settings.server.http2_ping_interval).filter(|interval| !interval.is_zero()),
+            http2_ping_timeout: settings.server.http2_ping_timeout,
             drain_timeout: settings.server.drain_timeout,
             worker_threads: Some(settings.server.worker_threads.unwrap_or_else(one_a_core)),
             pin_workers: settings.server.pin_workers,
@@ -100,8 +105,14 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
             UpstreamHttp2::Always => Http2::PriorKnowledge,
             UpstreamHttp2::Never => Http2::Never,
         },
+        http2_limits: Http2Limits {
+            ping_interval: Some(u.http2_ping_interval).filter(|interval| !interval.is_zero()),
+            ping_timeout: u.http2_ping_timeout,
+            resend_bytes: u.max_resend_bytes,
+        },
         tls_authorities: u.tls_authorities.clone(),
         connect_timeout: u.connect_timeout,
+        tcp_keepalive: keepalive(u.tcp_keepalive),
         timeouts: Timeouts {
             headers: u.headers_timeout,
             first_token: u.first_token_timeout,
@@ -113,6 +124,11 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
         max_connection_age: (!u.max_connection_age.is_zero()).then_some(u.max_connection_age),
         ask_for_usage: u.ask_for_usage,
     })
+}
+
+/// Probes after that long; `None` where they are off.
+pub(crate) fn keepalive(idle: Duration) -> Option<TcpKeepalive> {
+    (!idle.is_zero()).then_some(TcpKeepalive { idle })
 }
 
 /// Token estimates; `None` where they are off.

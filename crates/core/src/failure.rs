@@ -17,6 +17,8 @@ pub enum RelayFailure {
     BadRequest,
     /// The client's body broke off or was malformed after the request had started upstream.
     RequestBody,
+    /// The client's body paused for longer than the limit on that.
+    RequestBodyTimeout,
     /// limpid is draining and takes no more requests.
     Draining,
     /// The upstream's host name did not resolve.
@@ -35,6 +37,10 @@ pub enum RelayFailure {
     Tls(TlsFault),
     /// The connection closed or was reset before a response head came.
     ResetBeforeHeaders,
+    /// Over HTTP/2, the upstream refused it without having processed it, each time that it was sent.
+    StreamRefused,
+    /// The same once, but more of its body had gone up than is kept to send it again.
+    ResendTooLarge,
     /// What came back was not HTTP.
     BadResponse,
     /// It was TLS, where plain HTTP was spoken.
@@ -45,6 +51,8 @@ pub enum RelayFailure {
     FirstTokenTimeout,
     /// No byte within the idle timeout in mid-body.
     IdleTimeout,
+    /// Over HTTP/2, a PING was not answered in time, and the connection was given up.
+    PingTimeout,
     /// The body broke off: fewer bytes than announced, or no final chunk.
     BodyCutOff,
     /// limpid itself has run out of something.
@@ -110,6 +118,7 @@ impl RelayFailure {
         RelayFailure::NoRoute,
         RelayFailure::BadRequest,
         RelayFailure::RequestBody,
+        RelayFailure::RequestBodyTimeout,
         RelayFailure::Draining,
         RelayFailure::Dns,
         RelayFailure::DnsTimeout,
@@ -127,11 +136,14 @@ impl RelayFailure {
         RelayFailure::Tls(TlsFault::Alert),
         RelayFailure::Tls(TlsFault::Handshake),
         RelayFailure::ResetBeforeHeaders,
+        RelayFailure::StreamRefused,
+        RelayFailure::ResendTooLarge,
         RelayFailure::BadResponse,
         RelayFailure::UnaskedTls,
         RelayFailure::HeadersTimeout,
         RelayFailure::FirstTokenTimeout,
         RelayFailure::IdleTimeout,
+        RelayFailure::PingTimeout,
         RelayFailure::BodyCutOff,
         RelayFailure::Shortage(Shortage::Descriptors),
         RelayFailure::Shortage(Shortage::Ports),
@@ -147,6 +159,7 @@ impl RelayFailure {
             RelayFailure::NoRoute => Facts("no_route", Rejected, 404),
             RelayFailure::BadRequest => Facts("bad_request", Rejected, 400),
             RelayFailure::RequestBody => Facts("request_body", ClientRequest, 400),
+            RelayFailure::RequestBodyTimeout => Facts("request_body_timeout", ClientRequest, 408),
             RelayFailure::Draining => Facts("draining", Rejected, 503),
             RelayFailure::Dns => Facts("dns", Network, 502),
             RelayFailure::DnsTimeout => Facts("dns_timeout", Timeout, 504),
@@ -156,11 +169,14 @@ impl RelayFailure {
             RelayFailure::Connect => Facts("connect_failed", Network, 502),
             RelayFailure::Tls(_) => Facts("tls", Network, 502),
             RelayFailure::ResetBeforeHeaders => Facts("reset_before_headers", Network, 502),
+            RelayFailure::StreamRefused => Facts("stream_refused", Network, 502),
+            RelayFailure::ResendTooLarge => Facts("resend_too_large", Network, 502),
             RelayFailure::BadResponse => Facts("bad_response", Network, 502),
             RelayFailure::UnaskedTls => Facts("bad_response", Network, 502),
             RelayFailure::HeadersTimeout => Facts("headers_timeout", Timeout, 504),
             RelayFailure::FirstTokenTimeout => Facts("first_token_timeout", Timeout, 504),
             RelayFailure::IdleTimeout => Facts("idle_timeout", Timeout, 504),
+            RelayFailure::PingTimeout => Facts("ping_timeout", Timeout, 504),
             RelayFailure::BodyCutOff => Facts("cut_off", StreamError, 502),
             RelayFailure::Shortage(Shortage::Descriptors) => Facts("no_descriptors", Internal, 503),
             RelayFailure::Shortage(Shortage::Ports) => Facts("no_ports", Internal, 503),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{GapHistogram, Observation, StreamMarks, Tick};
 
-/// An attempt that came back unsent: the pooled connection had closed, and no byte of the request was written.
+/// An attempt that came to nothing: the pooled connection had closed and no byte of the request was written, or the upstream
+/// said, over HTTP/2, that it did not process it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsent {
     /// When it began.

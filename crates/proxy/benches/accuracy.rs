@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use limpid_core::{Clock, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
-use limpid_proxy::{Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
+use limpid_proxy::{Http2, Http2Limits, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
 use limpid_route::{KeyNames, Match, Target};
 use limpid_settle::Settler;
 use limpid_testkit::sim::{SimConfig, SimServer, Trace};
@@ -126,6 +126,10 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
         server: ServerConfig {
             header_timeout: LONG,
             max_head_bytes: 64 << 10,
+            request_body_timeout: None,
+            tcp_keepalive: None,
+            http2_ping_interval: None,
+            http2_ping_timeout: Duration::from_secs(60),
             drain_timeout: LONG,
             worker_threads: None,
             pin_workers: false,
@@ -136,9 +140,11 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             matches: Match::default(),
             rewrite_prefix: None,
             http2: Http2::default(),
+            http2_limits: Http2Limits::default(),
             tls_authorities: None,
             connect_timeout: LONG,
             key: None,
+            tcp_keepalive: None,
             timeouts: Timeouts::default(),
             pool_idle_timeout: LONG,
             max_idle_connections: 256,

@@ -33,7 +33,7 @@ const FRESH_FAILURE: Duration = Duration::from_millis(250);
 /// For how long a look-up is waited for where addresses are known from before.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// For how long addresses are used that cannot be confirmed.
-const LAST_KNOWN: Duration = Duration::from_mins(10);
+const LAST_KNOWN: Duration = Duration::from_secs(10 * 60);
 /// How long one look-up may take. What a C library waits for its name servers is less.
 const GIVEN_UP: Duration = Duration::from_secs(30);
 /// For how long an address that failed comes last.
@@ -229,7 +229,9 @@ impl Known {
 impl Answer {
     fn of(mut list: Vec<SocketAddr>, port: u16) -> Answer {
         list.truncate(MOST);
-        list.iter_mut().for_each(|address| address.set_port(port));
+        for address in &mut list {
+            address.set_port(port);
+        }
         let six = list.first().is_some_and(SocketAddr::is_ipv6);
         list.sort_unstable();
         list.dedup();

@@ -3,33 +3,27 @@
 //! Which HTTP it is shows in the connection's first bytes (RFC 9113 §3.4). They are peeked at, not read. Only of a client
 //! that sends a part of HTTP/2's preface and stops, what came is read, and handed on with what follows.
 //!
-//! HTTP/1.1 is `limpid-http1`'s, HTTP/2 hyper's. The future of a request is on the heap, and goes when the response's
+//! HTTP/1.1 is `limpid-http1`'s, HTTP/2 hyper's (`client_http2`). The future of a request is on the heap, and goes when the response's
 //! head is out: a stream does not carry it along.
 
-use std::convert::Infallible;
-use std::io::{self, Cursor};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::Request;
 use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use limpid_http1::server::{Ended, Limits, serve};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::connect::chain;
 use crate::request_body::ClientBody;
-use crate::response_body::ResponseBody;
 use crate::shared::{ServerConfig, Shared};
 use crate::workers::Worker;
-use crate::{life, unreadable, upgrade};
+use crate::{client_http2, life, unreadable, upgrade};
 
 /// How an HTTP/2 connection begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,18 +31,15 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The limits of both protocols.
 pub(crate) struct Protocols {
     http1: Limits,
-    http2: http2::Builder<TokioExecutor>,
-    header_timeout: Duration,
+    pub(crate) http2: http2::Builder<TokioExecutor>,
+    pub(crate) header_timeout: Duration,
 }
 
 impl Protocols {
     pub(crate) fn new(config: &ServerConfig) -> Protocols {
         let max_head = config.max_head_bytes.max(8 * 1024);
-        let max_list = u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2.timer(TokioTimer::new()).auto_date_header(false).max_header_list_size(max_list);
         let http1 = Limits { head_timeout: config.header_timeout, max_head };
-        Protocols { http1, http2, header_timeout: config.header_timeout }
+        Protocols { http1, http2: client_http2::builder(config), header_timeout: config.header_timeout }
     }
 }
 
@@ -74,7 +65,7 @@ impl Client {
         };
         match first {
             // On the heap what few connections need: all would hold the room for it.
-            Ok(Ok(Some(First { http2: true, read }))) => Box::pin(self.http2(stream, read)).await,
+            Ok(Ok(Some(First { http2: true, read }))) => Box::pin(client_http2::serve(self, stream, read)).await,
             Ok(Ok(Some(First { http2: false, read }))) => self.http1(stream, read).await,
             Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "client connection ended"),
@@ -101,33 +92,10 @@ impl Client {
             }
         }
     }
-
-    async fn http2(self, stream: TcpStream, read: BytesMut) {
-        let Client { shared, worker, protocols, mut draining, peer } = self;
-        let service = service_fn(move |request: Request<Incoming>| {
-            let request = request.map(ClientBody::Http2);
-            let live = Box::pin(life::live(Arc::clone(&shared), worker, request, upgrade::Slot::default()));
-            async move { Ok::<Response<ResponseBody>, Infallible>(live.await) }
-        });
-        let (from, to) = stream.into_split();
-        let io = TokioIo::new(tokio::io::join(Cursor::new(read).chain(from), to));
-        let mut connection = pin!(protocols.http2.serve_connection(io, service));
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            () = begins(&mut draining) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%peer, error = chain(&error), "client connection ended");
-        }
-    }
 }
 
 /// Waits for the drain, whether it is told to begin or the worker is gone.
-async fn begins(draining: &mut watch::Receiver<bool>) {
+pub(crate) async fn begins(draining: &mut watch::Receiver<bool>) {
     let _either_way = draining.wait_for(|draining| *draining).await;
 }
 

@@ -19,6 +19,7 @@ use crate::addresses::Addresses;
 use crate::dial;
 use crate::resolve::Resolve;
 use crate::shortage;
+use crate::socket::TcpKeepalive;
 pub(crate) use crate::stream::Stream;
 use crate::tls::{self, Tls};
 use crate::trust::{self, Authorities};
@@ -79,6 +80,7 @@ pub(crate) struct Reach<'a> {
     pub(crate) http2: Http2,
     /// Trusted beside the machine's.
     pub(crate) authorities: Option<&'a Authorities>,
+    pub(crate) keepalive: Option<TcpKeepalive>,
     pub(crate) timeout: Duration,
 }
 
@@ -110,7 +112,16 @@ impl Connector {
         let addresses = Addresses::new(target.host(), target.port(), Arc::clone(&self.resolver));
         let (origin, host) = (target.origin(), target.host().to_owned());
         let shortages = Arc::clone(&self.shortages);
-        Ok(Connect { addresses, tls, offer, origin, host, timeout: reach.timeout, shortages })
+        Ok(Connect {
+            addresses,
+            tls,
+            offer,
+            origin,
+            host,
+            timeout: reach.timeout,
+            shortages,
+            keepalive: reach.keepalive,
+        })
     }
 }
 
@@ -132,6 +143,7 @@ pub(crate) struct Connect {
     host: String,
     timeout: Duration,
     shortages: Arc<shortage::Log>,
+    keepalive: Option<TcpKeepalive>,
 }
 
 impl Connect {
@@ -162,6 +174,9 @@ impl Connect {
         tracing::debug!(upstream = self.origin, %address, "connected");
         let only = !http1 && self.offer == Offer::Http2;
         let origin = Arc::new(origin);
+        if let Some(keepalive) = self.keepalive {
+            keepalive.set(&tcp);
+        }
         let Some(tls) = &self.tls else {
             return Ok(Connection { io: Stream::Plain(tcp), http2: only, origin });
         };
@@ -213,7 +228,7 @@ mod tests {
         let resolver = Arc::new(crate::resolve::SystemResolver::default());
         let connector = Connector::new([target.scheme()].into_iter(), resolver, &Clock::system());
         let timeout = Duration::from_secs(5);
-        let reach = Reach { target: &target, http2: Http2::default(), authorities: None, timeout };
+        let reach = Reach { target: &target, http2: Http2::default(), authorities: None, keepalive: None, timeout };
         let connect = connector.to(&reach).unwrap();
         match connect.in_time(connect.connect(false)).await {
             Ok(_) => panic!("{url} connected"),
@@ -236,5 +251,20 @@ mod tests {
             drop(stream);
         });
         assert_eq!(result, RelayFailure::Tls(TlsFault::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_probed() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target::parse(&format!("http://{}", server.local_addr().unwrap())).unwrap();
+        let resolver = Arc::new(crate::resolve::SystemResolver::default());
+        let connector = Connector::new([target.scheme()].into_iter(), resolver, &Clock::system());
+        let keepalive = Some(TcpKeepalive { idle: Duration::from_secs(77) });
+        let timeout = Duration::from_secs(5);
+        let reach = Reach { target: &target, http2: Http2::default(), authorities: None, keepalive, timeout };
+        let connected = connector.to(&reach).unwrap().connect(false).await.unwrap();
+        let Stream::Plain(tcp) = connected.io else { panic!("TLS was not asked for") };
+        assert!(rustix::net::sockopt::socket_keepalive(&tcp).unwrap());
+        assert_eq!(rustix::net::sockopt::tcp_keepidle(&tcp).unwrap(), Duration::from_secs(77));
     }
 }

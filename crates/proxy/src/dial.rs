@@ -137,9 +137,11 @@ impl Failed {
             }
             (None, io::ErrorKind::ConnectionRefused) => RelayFailure::ConnectRefused,
             (None, io::ErrorKind::TimedOut) => RelayFailure::ConnectTimeout,
-            (None, io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => RelayFailure::Unreachable,
-            // IPv6 is switched off.
-            (None, io::ErrorKind::AddrNotAvailable) => RelayFailure::Unreachable,
+            // The last: IPv6 is switched off.
+            (
+                None,
+                io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable,
+            ) => RelayFailure::Unreachable,
             (None, _) => RelayFailure::Connect,
         };
         if self.nearest.is_none_or(|before| nearness(failure) > nearness(before)) {

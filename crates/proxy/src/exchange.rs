@@ -357,7 +357,12 @@ impl Open {
             attempts: self.attempts,
             bytes: ByteCounts { request: tap.bytes(), response: self.response_bytes },
             ending,
-            failure: self.failure.or((tap.broken() == Some(Broken::Malformed)).then_some(RelayFailure::RequestBody)),
+            failure: match (self.failure, tap.broken()) {
+                // What broke off behind the client's body is the client's.
+                (None | Some(RelayFailure::BodyCutOff), Some(Broken::Late)) => Some(RelayFailure::RequestBodyTimeout),
+                (None, Some(Broken::Malformed)) => Some(RelayFailure::RequestBody),
+                (failure, _) => failure,
+            },
             labelled_stream: self.labelled_stream,
             answered: timeline.headers.is_some(),
             timeline,

@@ -1,9 +1,10 @@
 //! Sending a request upstream, up to the response's head.
 //!
-//! **When a request is sent again.** Only when no byte of it was written, so that none can have been acted on. Once writing
-//! has begun, a failure is the client's to know, for inference is neither free nor idempotent. A pooled HTTP/1.1 connection
-//! is looked at before it is lent; one of HTTP/2 may be found closed when the request is given to it, and hyper gives
-//! the request back.
+//! **When a request is sent again.** Only when none of it can have been acted on: no byte of it was written, or, over
+//! HTTP/2, the upstream says that it did nothing for it (`pool/resend.rs` says when). Else a failure is the client's to
+//! know, for inference is neither free nor idempotent. A pooled HTTP/1.1 connection is looked at before it is lent; one of
+//! HTTP/2 may be found closed when the request is given to it, and hyper gives the request back. At most
+//! [`MAX_RESENDS`] times, each on another connection; what then fails is told.
 
 use std::pin::pin;
 
@@ -15,12 +16,12 @@ use limpid_core::RelayFailure;
 use crate::connect::chain;
 use crate::exchange::Exchange;
 use crate::pool::{Need, Reply};
-use crate::request_body::RequestBody;
+use crate::request_body::{Broken, RequestBody};
 use crate::shared::{Shared, Upstream};
 use crate::watchdog::Watchdog;
 use crate::workers::Worker;
 
-/// How often a request that was given back unsent is tried anew; each time on a new connection.
+/// How often a request is sent again; each time on a new connection.
 const MAX_RESENDS: u32 = 2;
 
 /// A response whose body is yet to come.
@@ -40,7 +41,7 @@ pub(crate) async fn forward(
     exchange: &mut Exchange,
 ) -> Result<Answer, RelayFailure> {
     let tap = std::sync::Arc::clone(request.body().tap());
-    let need = if request.headers().contains_key(UPGRADE) { Need::Http1 } else { Need::Any };
+    let mut need = if request.headers().contains_key(UPGRADE) { Need::Http1 } else { Need::Any };
     let pool = upstream.pool(worker);
     let mut resends = 0;
     loop {
@@ -60,15 +61,20 @@ pub(crate) async fn forward(
             Ok(response) => return Ok(Answer { response, watchdog: upstream.timeouts.body(began) }),
             Err(failed) => failed,
         };
+        let again = resends < MAX_RESENDS && (!failed.http1_only || pool.may_use_http1());
         match failed.unsent {
-            Some(unsent) if resends < MAX_RESENDS => {
+            Some(unsent) if again => {
+                tracing::debug!(upstream = &*upstream.info.name, error = chain(&*failed.error), "sent again");
                 exchange.came_back(shared.clock.now());
+                if failed.http1_only {
+                    need = Need::Http1;
+                }
                 request = *unsent;
                 resends += 1;
             }
             _ => {
                 tracing::warn!(upstream = &*upstream.info.name, error = chain(&*failed.error), "no response head");
-                return Err(if tap.broken().is_some() { RelayFailure::RequestBody } else { failed.failure });
+                return Err(tap.broken().map_or(failed.failure, Broken::failure));
             }
         }
     }

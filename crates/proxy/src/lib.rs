@@ -7,11 +7,12 @@
 //! | `server` | accepts connections, serves them, drains them |
 //! | `workers` | one thread and one runtime a core |
 //! | `life` | one request from its head to the hand-over of its body |
-//! | `client` | one connection: which HTTP it speaks, and its requests |
+//! | `client`, `client_http2` | one connection: which HTTP it speaks, and its requests |
+//! | `socket` | probes of connections by which nothing comes |
 //! | `unreadable` | what is no request, counted |
 //! | `framing` | what could be taken two ways, and is refused |
 //! | `headers` | what a proxy must take off, in both directions |
-//! | `request_body`, `model_peek` | the client's body on its way up, looked at in passing |
+//! | `request_body`, `client_body`, `model_peek` | the client's body on its way up, looked at in passing |
 //! | `forward`, `pool`, `connect`, `stream` | the upstream's connection and its response head |
 //! | `resolve`, `addresses`, `dial` | where its name leads, and which of the addresses answers |
 //! | `tls`, `trust` | TLS with it, and whom its certificate may come from |
@@ -33,6 +34,8 @@ mod addresses;
 mod ask_usage;
 mod capture;
 mod client;
+mod client_body;
+mod client_http2;
 mod connect;
 mod credentials;
 mod dial;
@@ -53,6 +56,7 @@ mod response_body;
 mod server;
 mod shared;
 mod shortage;
+mod socket;
 mod stream;
 mod tls;
 mod trace_context;
@@ -66,9 +70,11 @@ pub use capture::CaptureConfig;
 pub use connect::{Http2, TrustError};
 pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;
+pub use pool::Http2Limits;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use server::{Drained, Proxy};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
+pub use socket::TcpKeepalive;
 pub use trace_context::{Propagate, TraceConfig};
 pub use trust::Authorities;
 pub use watchdog::Timeouts;

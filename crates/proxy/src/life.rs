@@ -87,15 +87,15 @@ fn arrive(shared: &Arc<Shared>, request: Request<ClientBody>, websocket: bool) -
         labels: shared.labels.of_request(&parts.headers),
     };
     let exchange = Exchange::begin(Arc::clone(shared), arrival, Arc::clone(&tap));
-    (exchange, Request::from_parts(parts, RequestBody::new(body, tap)))
+    (exchange, Request::from_parts(parts, RequestBody::new(body, tap, shared.server.request_body_timeout)))
 }
 
 /// Chooses the upstream. The request stays where it is, here and below: it is large to move.
 async fn route<'a>(shared: &'a Shared, request: &mut Request<RequestBody>) -> Result<&'a Upstream, RelayFailure> {
     let needs_model = shared.routes.needs_model(subject(request));
     let facts = if needs_model { model_peek::peek(request.body_mut()).await } else { <_>::default() };
-    if request.body().tap().broken().is_some() {
-        return Err(RelayFailure::RequestBody);
+    if let Some(broken) = request.body().tap().broken() {
+        return Err(broken.failure());
     }
     let subject = Subject { model: facts.model.as_deref(), ..subject(request) };
     let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));

@@ -8,10 +8,14 @@
 //! fits one. It is opened by a task of its own, so that the client who came first can leave without harm to the others.
 //! Where an upstream is known to speak HTTP/1.1, each opens its own.
 
+mod driven;
+mod heard;
 mod http1;
 mod http2;
+mod resend;
 mod terms;
 mod translate;
+mod upload;
 
 use std::error::Error;
 use std::pin::Pin;
@@ -23,7 +27,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use limpid_core::{Clock, RelayFailure};
 use limpid_http1::client;
 use limpid_http1::framing::Framing;
@@ -33,6 +36,7 @@ use tokio::sync::watch;
 use crate::connect::{Connect, Offer, Stream};
 use crate::request_body::RequestBody;
 use crate::response_body::BrokenOff;
+pub use http2::Http2Limits;
 pub(crate) use translate::TakesTrailers;
 
 /// How often unused connections are looked at, at least: one that its server has closed does not stay longer.
@@ -69,11 +73,11 @@ pub(crate) struct Pool {
 type Opening = watch::Receiver<Option<Result<(), RelayFailure>>>;
 
 impl Pool {
-    pub(crate) fn new(connect: Arc<Connect>, clock: Clock, keep: Keep) -> Arc<Pool> {
+    pub(crate) fn new(connect: Arc<Connect>, clock: Clock, keep: Keep, http2: Http2Limits) -> Arc<Pool> {
         let pool = Arc::new(Pool {
             connect,
             http1: http1::Connections::new(clock.clone(), keep),
-            http2: http2::Connections::new(clock, keep),
+            http2: http2::Connections::new(clock, keep, http2),
             chose_http1: AtomicBool::new(false),
             opening: Mutex::default(),
         });
@@ -110,6 +114,11 @@ impl Pool {
         }
     }
 
+    /// Whether the upstream may be asked over HTTP/1.1 what it does not take over HTTP/2.
+    pub(crate) fn may_use_http1(&self) -> bool {
+        self.connect.offer() != Offer::Http2
+    }
+
     /// Whether a new connection may carry several exchanges.
     fn shares(&self) -> bool {
         match self.connect.offer() {
@@ -127,7 +136,7 @@ impl Pool {
         }
         if connection.http2 {
             let fault = connection.io.fault();
-            let opened = self.http2.open(TokioIo::new(connection.io), connection.origin).await;
+            let opened = self.http2.open(connection.io, connection.origin).await;
             // An alert in place of SETTINGS; what hyper makes of it does not tell.
             let told = || fault.as_ref().and_then(|fault| fault.get()).map(|fault| RelayFailure::Tls(*fault));
             opened.map(|()| None).map_err(|failure| told().unwrap_or(failure))
@@ -176,8 +185,11 @@ async fn close_unused(pool: Weak<Pool>, every: Duration) {
 
 /// A request that got no response.
 pub(crate) struct SendFailed {
-    /// The request itself, where no byte of it was written.
+    /// The request itself, where it can be sent again: no byte of it was written, or the upstream says that it did nothing
+    /// for it, and its body was kept.
     pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+    /// Whether the upstream wants it over HTTP/1.1.
+    pub(crate) http1_only: bool,
     /// What that means for the exchange.
     pub(crate) failure: RelayFailure,
     /// Why.

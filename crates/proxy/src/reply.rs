@@ -19,8 +19,9 @@ const X_LIMPID_ERROR: HeaderName = HeaderName::from_static("x-limpid-error");
 pub(crate) fn answer(exchange: Exchange, failure: RelayFailure) -> Response<ResponseBody> {
     let (endpoint, upstream) = exchange.subject();
     let mut response = response(failure, endpoint, upstream);
-    if failure == RelayFailure::BadRequest {
-        // Where one request could be taken two ways, what follows it cannot be trusted. HTTP/2 drops the field.
+    if matches!(failure, RelayFailure::BadRequest | RelayFailure::RequestBodyTimeout) {
+        // Where one request could be taken two ways, what follows it cannot be trusted; a body that did not come is not waited
+        // for either (RFC 9110 §15.5.9). HTTP/2 drops the field.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.answered_by_limpid(response.status().as_u16(), failure);
@@ -77,6 +78,7 @@ fn words(failure: RelayFailure) -> Words {
         RelayFailure::NoRoute => Own("no upstream is configured for this host, path and model"),
         RelayFailure::BadRequest => Own("the request cannot be forwarded: its target, Host or framing is not sound"),
         RelayFailure::RequestBody => Own("the request's body broke off"),
+        RelayFailure::RequestBodyTimeout => Own("the request's body did not go on within request_body_timeout"),
         RelayFailure::Draining => Own("shutting down"),
         RelayFailure::Dns => Upstream("the host of ", "does not resolve"),
         RelayFailure::DnsTimeout => {
@@ -88,11 +90,17 @@ fn words(failure: RelayFailure) -> Words {
         RelayFailure::Connect => Upstream("no connection to ", "could be made; limpid's log says why"),
         RelayFailure::Tls(fault) => tls(fault),
         RelayFailure::ResetBeforeHeaders => Upstream("", "closed the connection without an answer"),
+        RelayFailure::StreamRefused => Upstream("", "refused the request unprocessed, each time that it was sent"),
+        RelayFailure::ResendTooLarge => Upstream(
+            "",
+            "refused the request unprocessed, and its body is larger than what is kept to send it again (max_resend_bytes)",
+        ),
         RelayFailure::BadResponse => Upstream("", "did not answer with HTTP"),
         RelayFailure::UnaskedTls => Upstream("", "answered with TLS where plain HTTP was spoken; is its url https://?"),
         RelayFailure::HeadersTimeout => Upstream("", "did not begin to answer within headers_timeout"),
         RelayFailure::FirstTokenTimeout => Upstream("", "sent no token within first_token_timeout"),
         RelayFailure::IdleTimeout => Upstream("", "sent nothing for idle_timeout"),
+        RelayFailure::PingTimeout => Upstream("the connection to ", "did not answer a PING within http2_ping_timeout"),
         RelayFailure::BodyCutOff => Upstream("", "broke its answer off"),
         RelayFailure::Shortage(what) => Own(shortage(what)),
         RelayFailure::Internal => Own("internal error"),

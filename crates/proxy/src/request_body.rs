@@ -5,31 +5,29 @@
 //! never by two at a time for longer than a scan of at most 64 KiB; the response's path has no lock at all.
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt;
-use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use limpid_core::{KeptText, RequestFacts, UsageAsked};
-use limpid_http1::framing::BodyError;
-use limpid_http1::server;
+use hyper::body::{Body, Frame, SizeHint};
+use limpid_core::{KeptText, RelayFailure, RequestFacts, UsageAsked};
 use limpid_http1::spelling::Spelling;
 use limpid_observe::{MetadataLabel, RequestObserver};
 use tokio::time::Instant;
+
+use crate::client_body::Patience;
+pub(crate) use crate::client_body::{ClientBody, ClientError};
 
 /// What is seen of a request's body.
 pub(crate) struct RequestTap {
     observer: Option<Mutex<RequestObserver>>,
     texts: Mutex<Texts>,
     bytes: AtomicU64,
-    broken: AtomicBool,
-    malformed: AtomicBool,
+    /// How it broke off, as its place in [`BROKEN`]; beyond it: not.
+    broken: AtomicU8,
     /// What became of asking for usage, as its place in `UsageAsked::ALL`; beyond it: nothing.
     usage_asked: AtomicU8,
     began: Instant,
@@ -52,6 +50,20 @@ pub(crate) enum Broken {
     Gone,
     /// Its framing is no HTTP.
     Malformed,
+    /// It paused for too long.
+    Late,
+}
+
+const BROKEN: [Broken; 3] = [Broken::Gone, Broken::Malformed, Broken::Late];
+
+impl Broken {
+    /// What that is for the exchange.
+    pub(crate) fn failure(self) -> RelayFailure {
+        match self {
+            Broken::Gone | Broken::Malformed => RelayFailure::RequestBody,
+            Broken::Late => RelayFailure::RequestBodyTimeout,
+        }
+    }
 }
 
 impl RequestTap {
@@ -61,8 +73,7 @@ impl RequestTap {
             observer: limit.map(|limit| Mutex::new(RequestObserver::with_metadata(limit, Arc::clone(metadata)))),
             texts: Mutex::default(),
             bytes: AtomicU64::new(0),
-            broken: AtomicBool::new(false),
-            malformed: AtomicBool::new(false),
+            broken: AtomicU8::new(u8::MAX),
             usage_asked: AtomicU8::new(u8::MAX),
             began: Instant::now(),
             moved_ns: AtomicU64::new(0),
@@ -128,13 +139,16 @@ impl RequestTap {
 
     /// Whether and how the client's body broke off.
     pub(crate) fn broken(&self) -> Option<Broken> {
-        let how = if self.malformed.load(Ordering::Relaxed) { Broken::Malformed } else { Broken::Gone };
-        self.broken.load(Ordering::Acquire).then_some(how)
+        BROKEN.get(usize::from(self.broken.load(Ordering::Acquire))).copied()
     }
 
     fn broke(&self, error: &ClientError) {
-        self.malformed.store(error.is_malformed(), Ordering::Relaxed);
-        self.broken.store(true, Ordering::Release);
+        let how = match error {
+            ClientError::Late => Broken::Late,
+            error if error.is_malformed() => Broken::Malformed,
+            _ => Broken::Gone,
+        };
+        self.broken.store(how as u8, Ordering::Release);
     }
 
     /// What the client's body says, as far as it was seen, and what limpid asked in its stead.
@@ -164,74 +178,6 @@ impl RequestTap {
     }
 }
 
-/// A client's body, by either protocol.
-pub(crate) enum ClientBody {
-    Http1(server::RequestBody),
-    Http2(Incoming),
-}
-
-/// How it broke off.
-#[derive(Debug)]
-pub(crate) enum ClientError {
-    Http1(BodyError),
-    Http2(hyper::Error),
-}
-
-impl ClientError {
-    /// Over HTTP/2, hyper tells what it cannot read as invalid input or data; all other errors are a connection that is
-    /// gone.
-    fn is_malformed(&self) -> bool {
-        let mut cause = match self {
-            ClientError::Http1(error) => return matches!(error, BodyError::Malformed),
-            ClientError::Http2(error) => error.source(),
-        };
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                return matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientError::Http1(error) => error.fmt(f),
-            ClientError::Http2(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for ClientError {}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = ClientError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
-        match self.get_mut() {
-            ClientBody::Http1(body) => Pin::new(body).poll_frame(cx).map_err(ClientError::Http1),
-            ClientBody::Http2(body) => Pin::new(body).poll_frame(cx).map_err(ClientError::Http2),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            ClientBody::Http1(body) => body.is_end_stream(),
-            ClientBody::Http2(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            ClientBody::Http1(body) => body.size_hint(),
-            ClientBody::Http2(body) => body.size_hint(),
-        }
-    }
-}
-
 /// A body that was to be read whole.
 pub(crate) enum Whole {
     /// All of its data.
@@ -247,11 +193,25 @@ pub(crate) struct RequestBody {
     ahead: VecDeque<Result<Frame<Bytes>, ClientError>>,
     rest: ClientBody,
     tap: Arc<RequestTap>,
+    /// On the heap: few have it, and every request would hold the room for it.
+    patience: Option<Box<Patience>>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(rest: ClientBody, tap: Arc<RequestTap>) -> RequestBody {
-        RequestBody { ahead: VecDeque::new(), rest, tap }
+    /// `limit`: how long it may pause.
+    pub(crate) fn new(rest: ClientBody, tap: Arc<RequestTap>, limit: Option<Duration>) -> RequestBody {
+        RequestBody { ahead: VecDeque::new(), rest, tap, patience: limit.map(|limit| Box::new(Patience::new(limit))) }
+    }
+
+    /// The next of what the client sends, which may take its time, but not all the time in the world.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
+        let polled = Pin::new(&mut self.rest).poll_frame(cx);
+        let Some(patience) = &mut self.patience else { return polled };
+        if polled.is_ready() {
+            patience.moved();
+            return polled;
+        }
+        patience.poll_over(cx).map(|()| Some(Err(ClientError::Late)))
     }
 
     pub(crate) fn tap(&self) -> &Arc<RequestTap> {
@@ -268,7 +228,7 @@ impl RequestBody {
 
     /// Reads one frame ahead, to be passed on later, a failure included. `false` where nothing can follow.
     pub(crate) async fn read_ahead(&mut self) -> bool {
-        let polled = std::future::poll_fn(|cx| Pin::new(&mut self.rest).poll_frame(cx)).await;
+        let polled = std::future::poll_fn(|cx| self.poll_rest(cx)).await;
         let Some(frame) = polled else { return false };
         let more = matches!(&frame, Ok(f) if f.is_data());
         self.look(&frame);
@@ -311,6 +271,12 @@ impl RequestBody {
         self.ahead = data.into_iter().map(|part| Ok(Frame::data(part))).chain(others).collect();
     }
 
+    /// Puts what was taken of it in front again.
+    pub(crate) fn put_back(&mut self, frames: impl Iterator<Item = Frame<Bytes>>) {
+        let behind = std::mem::take(&mut self.ahead);
+        self.ahead = frames.map(Ok).chain(behind).collect();
+    }
+
     fn look(&self, frame: &Result<Frame<Bytes>, ClientError>) {
         match frame.as_ref().map(Frame::data_ref) {
             Ok(Some(data)) => self.tap.saw(data),
@@ -329,7 +295,7 @@ impl Body for RequestBody {
         if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(frame));
         }
-        let polled = ready!(Pin::new(&mut this.rest).poll_frame(cx));
+        let polled = ready!(this.poll_rest(cx));
         if let Some(frame) = &polled {
             this.look(frame);
         }

@@ -43,6 +43,9 @@ impl Proxy {
 
     /// Serves connections of `listener` until `stop` is ready, then drains.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
+        if let Some(keepalive) = self.shared.server.tcp_keepalive {
+            keepalive.set(&listener);
+        }
         let (workers, here) = Workers::start(&self.shared);
         let clock = self.shared.clock.clone();
         let accept = async move {

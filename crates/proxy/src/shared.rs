@@ -15,8 +15,9 @@ use crate::connect::{Connector, Http2, Reach, TrustError};
 use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
-use crate::pool::{Keep, Pool};
+use crate::pool::{Http2Limits, Keep, Pool};
 use crate::resolve::Resolve;
+use crate::socket::TcpKeepalive;
 use crate::trace_context::TraceConfig;
 use crate::trust::Authorities;
 use crate::unreadable;
@@ -35,12 +36,16 @@ pub struct UpstreamConfig {
     pub rewrite_prefix: Option<String>,
     /// Which HTTP it is spoken to with.
     pub http2: Http2,
+    /// What HTTP/2 to it may take.
+    pub http2_limits: Http2Limits,
     /// Certificate authorities that it may use beside those that the machine trusts.
     pub tls_authorities: Option<Authorities>,
     /// How long a connection may take, TLS and the begin of HTTP/2 included.
     pub connect_timeout: Duration,
     /// Its own API key, which takes the place of the client's; `None` passes the client's on.
     pub key: Option<UpstreamKey>,
+    /// Probes of connections by which nothing comes; `None`: none.
+    pub tcp_keepalive: Option<TcpKeepalive>,
     /// How long it may be silent.
     pub timeouts: Timeouts,
     /// How long an unused connection is kept. Keep it below the upstream's own limit, or requests meet closing ones.
@@ -74,6 +79,14 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// How large a head may be, bytes.
     pub max_head_bytes: usize,
+    /// How long a request's body may pause while it is waited for; `None`: as long as it likes.
+    pub request_body_timeout: Option<Duration>,
+    /// Probes of connections by which nothing comes; `None`: none.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// How long nothing may come by an HTTP/2 connection before a PING is sent; `None`: none is.
+    pub http2_ping_interval: Option<Duration>,
+    /// How long its answer may take.
+    pub http2_ping_timeout: Duration,
     /// How long streams may go on after the drain began.
     pub drain_timeout: Duration,
     /// Threads that serve connections, each with a runtime and a pool of its own; `None`: the runtime that calls
@@ -238,7 +251,13 @@ impl UpstreamConfig {
         let rewrite = self.matches.path_prefix.zip(self.rewrite_prefix);
         let rewrite = rewrite.map(|(from, to)| (from.trim_end_matches('/').to_owned(), to));
         let authorities = self.tls_authorities.as_ref();
-        let reach = Reach { target: &self.target, http2: self.http2, authorities, timeout: self.connect_timeout };
+        let reach = Reach {
+            target: &self.target,
+            http2: self.http2,
+            authorities,
+            timeout: self.connect_timeout,
+            keepalive: self.tcp_keepalive,
+        };
         let workers = workers.map_or(1, NonZeroUsize::get);
         let keep = Keep {
             idle_timeout: self.pool_idle_timeout,
@@ -246,7 +265,8 @@ impl UpstreamConfig {
             max_age: self.max_connection_age,
         };
         let connect = Arc::new(connector.to(&reach)?);
-        let pools = (0..workers).map(|_| Pool::new(Arc::clone(&connect), clock.clone(), keep)).collect();
+        let pools =
+            (0..workers).map(|_| Pool::new(Arc::clone(&connect), clock.clone(), keep, self.http2_limits)).collect();
         let Self { info, target, key, timeouts, ask_for_usage, .. } = self;
         Ok(Upstream { info, target, rewrite, key, timeouts, pools, ask_for_usage })
     }

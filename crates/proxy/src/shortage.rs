@@ -15,7 +15,7 @@ use crate::resolve::NoThread;
 
 /// What a failure to reach `to` says that limpid ran out of, if anything.
 pub(crate) fn of(error: &io::Error, to: Option<SocketAddr>) -> Option<Shortage> {
-    if error.get_ref().is_some_and(|e| e.is::<NoThread>()) {
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoThread>) {
         return Some(Shortage::Threads);
     }
     match Errno::from_io_error(error)? {

@@ -9,6 +9,8 @@
 //!
 //! | WebSocket idle | the last byte of a session | any byte, either way | both connections are closed, `idle_timeout` |
 //!
+//! What a client may take of time is elsewhere: `limpid-http1` and `client_http2` for heads, `client_body` for bodies.
+//!
 //! There is no limit on the total. Time for which a frame waits for the client is nobody's silence: the body's limits only
 //! run while the upstream is waited for. A stream whose tokens cannot be seen (observing is off, or met a fault) has no
 //! limit on its first token.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::kinds::Secret;
-use super::reader::{Reader, Refused, positive};
+use super::reader::{Checked, Reader, Refused, positive};
 
 /// The data listener and the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub struct Server {
     /// keep-alive of idle clients too. Default 75 s, as nginx keeps them. Shorter values close connections that clients
     /// are about to use again; longer ones let idle attackers hold sockets.
     pub header_timeout: Duration,
+    /// How long a request's body may pause while it is waited for. Default: absent, no limit: a slow line is no fault. Then the
+    /// client gets 408, and the record says `client_request/request_body_timeout`.
+    pub request_body_timeout: Option<Duration>,
+    /// How long nothing may come by a client's connection before it is probed (TCP keep-alive), the admin listener's too.
+    /// Default 60 s; four probes 15 s apart follow, so a client that has vanished is noticed after two minutes. `0s`: no probes.
+    pub tcp_keepalive: Duration,
+    /// How long nothing may come by a client's HTTP/2 connection before it is sent a PING. Default 60 s. `0s`: none is.
+    pub http2_ping_interval: Duration,
+    /// How long its answer may take. Default 60 s: a client that reads slowly answers late. Then its connection is closed.
+    pub http2_ping_timeout: Duration,
     /// How long running streams may go on after a shutdown is asked for. Default 30 s. What still runs then is cut off
     /// and recorded as `shutdown`; `0s` cuts off at once.
     pub drain_timeout: Duration,
@@ -38,6 +48,10 @@ impl Server {
         let server = Server {
             listen: r.value("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 4800))),
             header_timeout: r.value_if("header_timeout", Duration::from_secs(75), positive),
+            request_body_timeout: r.optional("request_body_timeout", positive),
+            tcp_keepalive: r.value_if("tcp_keepalive", Duration::from_secs(60), keepalive),
+            http2_ping_interval: r.value("http2_ping_interval", Duration::from_secs(60)),
+            http2_ping_timeout: r.value_if("http2_ping_timeout", Duration::from_secs(60), positive),
             drain_timeout: r.value("drain_timeout", Duration::from_secs(30)),
             // The least that the relay sets aside for a head.
             max_head_bytes: r.size("max_head_bytes", 64 << 10, 8 << 10..=16 << 20),
@@ -48,6 +62,17 @@ impl Server {
         r.finish();
         server
     }
+}
+
+/// What the kernel takes: whole seconds, at most 32,767 of them.
+pub(super) fn keepalive(idle: &Duration) -> Checked {
+    if idle.subsec_nanos() == 0 && idle.as_secs() <= 32_767 {
+        return Ok(());
+    }
+    Err(Refused::new(
+        "it is not in whole seconds, or more than 9 hours",
+        "write a duration such as \"60s\", or \"0s\" for none",
+    ))
 }
 
 fn threads(n: usize) -> Result<(), Refused> {

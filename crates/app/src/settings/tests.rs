@@ -650,3 +650,14 @@ fn the_conventions_and_what_goes_upstream_of_a_trace() {
         ]
     );
 }
+
+#[test]
+fn probes_are_in_whole_seconds() {
+    let settings = load(&format!("{ONE}tcp_keepalive = \"0s\"\nhttp2_ping_interval = \"0s\"\n"), &[]).settings;
+    let only = &settings.upstreams[0];
+    assert_eq!((only.tcp_keepalive, only.http2_ping_interval), (Duration::ZERO, Duration::ZERO));
+    assert_eq!((settings.server.tcp_keepalive, settings.server.request_body_timeout), (Duration::from_secs(60), None));
+    for bad in ["500ms", "10h"] {
+        assert!(faults(&format!("{ONE}tcp_keepalive = \"{bad}\"\n"), &[])[0].contains("tcp_keepalive"));
+    }
+}

@@ -14,6 +14,7 @@ use super::faults::Origin;
 use super::keys::Variable;
 use super::kinds::{Kind, Secret, Share, named_kind};
 use super::reader::{Checked, Reader, Refused, positive};
+use super::server::keepalive;
 
 /// The largest file of certificates, bytes; a system's whole bundle has a quarter of a megabyte.
 const MAX_CA_FILE: u64 = 4 << 20;
@@ -53,11 +54,23 @@ pub struct Upstream {
     /// Which HTTP it is spoken to with. Default `auto`: what an https upstream prefers is what it is built for, and one
     /// connection for many streams spares handshakes; on http there is no way to ask, and inference servers speak HTTP/1.1.
     pub http2: UpstreamHttp2,
+    /// How long nothing may come by an HTTP/2 connection, used or not, before a PING is sent. Default 10 s. `0s`: no PINGs, and
+    /// a connection whose other side has vanished is not noticed.
+    pub http2_ping_interval: Duration,
+    /// How long its answer may take. Default 20 s: behind an upload on a slow line it may have to wait. Then the connection is
+    /// given up, and its exchanges end as `ping_timeout`.
+    pub http2_ping_timeout: Duration,
+    /// How much of a request's body is kept over HTTP/2 until the upstream answers, to send it again if the upstream says that
+    /// it did nothing for it, bytes. Default 64 KiB for each such request; a larger body fails as `resend_too_large`.
+    pub max_resend_bytes: usize,
     /// Certificate authorities beside the machine's, from the PEM file that `tls_ca_file` names, read at the start. Default:
     /// absent, the machine's alone.
     pub tls_authorities: Option<Authorities>,
     /// How long a connection may take to come up, TLS included. Default 5 s. Then the client gets 504.
     pub connect_timeout: Duration,
+    /// How long nothing may come by a connection before it is probed (TCP keep-alive). Default 60 s; four probes 15 s apart
+    /// follow, so a host that has vanished is noticed after two minutes, in mid-stream too. `0s`: no probes.
+    pub tcp_keepalive: Duration,
     /// How long the response's head may take after the request's last byte. Default: absent, no limit, for a model may
     /// think for many minutes. Then the client gets 504.
     pub headers_timeout: Option<Duration>,
@@ -112,15 +125,7 @@ impl Upstream {
         };
         let provider = r.value_or("provider", by_host, good_provider);
         let region = r.optional("region", |_| Ok(()));
-        let serves = Match {
-            host: r.optional("host", good_host).map(|h: Arc<str>| h.to_ascii_lowercase()),
-            path_prefix: r.optional("path_prefix", good_prefix).map(|p: Arc<str>| p.to_string()),
-            models: r
-                .value_if("models", Vec::new(), |m: &Vec<Arc<str>>| good_models(m))
-                .iter()
-                .map(|m| ModelPattern::parse(m))
-                .collect(),
-        };
+        let serves = serves(&mut r);
         let rewrite = r.optional_or("rewrite_prefix", None, good_prefix);
         if let (Some((prefix, at)), None) = (&rewrite, &serves.path_prefix) {
             let what = format!("upstreams.{name}.rewrite_prefix = {}", prefix.show());
@@ -142,8 +147,12 @@ impl Upstream {
             rewrite_prefix: rewrite.map(|(p, _): (Arc<str>, _)| p.to_string()),
             api_key,
             http2: r.value("http2", UpstreamHttp2::Auto),
+            http2_ping_interval: r.value("http2_ping_interval", Duration::from_secs(10)),
+            http2_ping_timeout: r.value_if("http2_ping_timeout", Duration::from_secs(20), positive),
+            max_resend_bytes: r.size("max_resend_bytes", 64 << 10, 0..=16 << 20),
             tls_authorities: authorities(name, &mut r),
             connect_timeout: r.value_if("connect_timeout", Duration::from_secs(5), positive),
+            tcp_keepalive: r.value_if("tcp_keepalive", Duration::from_secs(60), keepalive),
             headers_timeout: r.optional("headers_timeout", positive),
             first_token_timeout: r.optional("first_token_timeout", positive),
             idle_timeout: r.optional("idle_timeout", positive),
@@ -169,6 +178,19 @@ impl Upstream {
     /// Whether it takes what no other upstream matches.
     pub fn is_default(&self) -> bool {
         self.serves == Match::default()
+    }
+}
+
+/// Which requests it serves.
+fn serves(r: &mut Reader<'_>) -> Match {
+    Match {
+        host: r.optional("host", good_host).map(|h: Arc<str>| h.to_ascii_lowercase()),
+        path_prefix: r.optional("path_prefix", good_prefix).map(|p: Arc<str>| p.to_string()),
+        models: r
+            .value_if("models", Vec::new(), |m: &Vec<Arc<str>>| good_models(m))
+            .iter()
+            .map(|m| ModelPattern::parse(m))
+            .collect(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) use edited::Edited;
 use events::UsageRemover;
 use request::{Plan, plan};
 
-use crate::request_body::{RequestBody, RequestTap, Whole};
+use crate::request_body::{Broken, RequestBody, RequestTap, Whole};
 
 /// Makes a request ask, if it is one that can. `most`: how much of it may be held, bytes. What became of it goes to the
 /// body's tap.
@@ -43,7 +43,10 @@ pub(crate) async fn ask(
         match request.body_mut().read_whole(most).await {
             Whole::Read(body) => put_in(request, &body),
             Whole::TooLarge => Some(UsageAsked::TooLarge),
-            Whole::Broken => return Err(RelayFailure::RequestBody),
+            Whole::Broken => {
+                let broken = request.body().tap().broken();
+                return Err(broken.map_or(RelayFailure::RequestBody, Broken::failure));
+            }
         }
     };
     let Some(became) = became else { return Ok(()) };

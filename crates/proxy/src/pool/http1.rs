@@ -131,7 +131,7 @@ impl Loan {
                     }
                     SendError::Closed | SendError::Body(_) => RelayFailure::ResetBeforeHeaders,
                 };
-                SendFailed { unsent: None, failure, error: Box::new(error) }
+                SendFailed { unsent: None, http1_only: false, failure, error: Box::new(error) }
             })?;
             terms.answered(response.headers());
             Ok(response.map(|reply| {

@@ -3,9 +3,19 @@
 //! **Cancelling.** Dropping a response's future or body resets its stream (`RST_STREAM`, `CANCEL`) and leaves the others
 //! alone; hyper and h2 do that.
 //!
+//! **Refusals.** What the upstream refuses without having processed it is sent again on another connection; see [`resend`](super::resend).
+//!
+//! **Dead connections.** A host that vanishes, or a middlebox that forgets, leaves a connection that looks open. hyper sends
+//! a PING when nothing has come for a while (also on unused connections), and gives the connection up when that is not
+//! answered: its exchanges fail as `ping_timeout`, never sent again, for they may have been processed. Until then no new
+//! request is put on a connection that has been silent for longer than PINGs let a good one be ([`heard`](super::heard)); it gets
+//! another. Nor is one put on a connection whose uploads have all stood still for a second ([`upload`](super::upload)): its window is used up by
+//! others, as by a server that does not read one of them.
+//!
 //! **How many streams.** A connection is used once the upstream's SETTINGS have come. That costs a new connection at most
 //! one round trip, and proves before a request is sent that the other side speaks HTTP/2 and how many streams it takes.
 //! A stream beyond that number would wait inside h2 behind somebody else's long one; so it goes to a further connection.
+//! The number is asked for with each new stream, since SETTINGS may change it at any time.
 //! One connection is one TCP stream and one lock, so limpid stops at [`MAX_STREAMS`] even where more is allowed.
 //!
 //! **Windows.** What a slow reader leaves unread counts against its stream's window and against the connection's. So that
@@ -16,25 +26,31 @@
 //! **Resets.** Frames of a stream that limpid has just reset are still on their way. h2 remembers a number of such streams
 //! and takes a frame of a forgotten one for a fault that ends the connection, hence [`REMEMBERED_RESETS`].
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Uri;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http2::{Builder, Connection, SendRequest};
-use hyper::rt::{Executor, Read, Write};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use limpid_core::{Clock, RelayFailure, Tick};
 use tokio::sync::Notify;
 
+use super::driven::{Driven, Tasks};
+use super::heard::{Heard, Listening};
+use super::resend::{Kept, Refusal};
 use super::terms::Ages;
+use super::upload::{Upload, Uploads};
 use super::{Keep, Reply, SendFailed, translate};
-use crate::connect::chain;
-use crate::request_body::{ClientError, RequestBody};
+use crate::connect::{self, chain};
+use crate::request_body::RequestBody;
 use crate::response_body::BrokenOff;
 
 /// Streams on one connection at most, whatever the upstream allows.
@@ -47,12 +63,38 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 const MAX_HEAD: u32 = 64 * 1024;
 /// How many cancelled streams' late frames are told from nonsense.
 const REMEMBERED_RESETS: usize = 10_000;
+/// How long a connection that refused a stream gets no other.
+const REST: Duration = Duration::from_secs(1);
+/// How much longer than the interval of PINGs a good connection may be silent: until the answer is here.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
+
+/// What HTTP/2 to an upstream may take of time and room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// How long nothing may come by a connection before a PING is sent. `None`: no PINGs, and no connection is suspect.
+    pub ping_interval: Option<Duration>,
+    /// How long its answer may take before the connection is given up.
+    pub ping_timeout: Duration,
+    /// How much of a request's body is kept until the upstream answers, to send it again where that is safe, bytes.
+    pub resend_bytes: usize,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Http2Limits {
+        Http2Limits {
+            ping_interval: Some(Duration::from_secs(10)),
+            ping_timeout: Duration::from_secs(20),
+            resend_bytes: 64 << 10,
+        }
+    }
+}
 
 /// The open connections to one upstream.
 pub(super) struct Connections {
     clock: Clock,
     keep: Keep,
     ages: Ages,
+    limits: Http2Limits,
     open: Mutex<Opened>,
 }
 
@@ -67,45 +109,51 @@ struct Open {
     origin: Arc<Uri>,
     /// With the last of its clones the connection closes, after the streams that it carries.
     sender: SendRequest<Upload>,
-    /// How many streams the upstream takes; changes with its SETTINGS.
-    limit: Arc<AtomicUsize>,
+    driven: Arc<Driven>,
+    heard: Arc<Heard>,
+    uploads: Arc<Uploads>,
     streams: usize,
     idle_since: Tick,
     /// When it takes no more streams; those that it carries go on, and then it closes.
     age_ends: Tick,
+    /// It refused a stream not long ago.
+    rests_until: Tick,
 }
 
 impl Open {
-    fn has_room(&self) -> bool {
-        self.streams < self.limit.load(Ordering::Relaxed).min(MAX_STREAMS)
+    fn takes_another(&self, now: Tick, limits: &Http2Limits) -> bool {
+        let silent = |interval| self.heard.is_silent(now, interval + ROUND_TRIP);
+        self.streams < self.driven.streams_allowed().min(MAX_STREAMS)
+            && now < self.age_ends
+            && now >= self.rests_until
+            && !limits.ping_interval.is_some_and(silent)
+            && !self.uploads.stand_still(now)
     }
 }
 
 impl Connections {
-    pub(super) fn new(clock: Clock, keep: Keep) -> Arc<Connections> {
-        Arc::new(Connections { clock, keep, ages: Ages::new(keep.max_age), open: Mutex::default() })
+    pub(super) fn new(clock: Clock, keep: Keep, limits: Http2Limits) -> Arc<Connections> {
+        Arc::new(Connections { clock, keep, ages: Ages::new(keep.max_age), limits, open: Mutex::default() })
     }
 
     /// A stream on a connection that has room for it, if there is one. The oldest is filled first, so that the others
     /// run empty and close.
     pub(super) fn reuse(self: &Arc<Connections>) -> Option<Stream> {
         let mut open = self.lock();
-        open.list.retain(|c| !c.sender.is_closed());
         if open.list.is_empty() {
             return None;
         }
         let now = self.clock.now();
-        let free = open.list.iter_mut().find(|c| c.has_room() && now < c.age_ends)?;
+        open.list.retain(|c| !c.sender.is_closed());
+        let free = open.list.iter_mut().find(|c| c.takes_another(now, &self.limits))?;
         free.streams += 1;
         let slot = Arc::new(Slot { id: free.id, home: Arc::clone(self) });
-        Some(Stream { sender: free.sender.clone(), origin: Arc::clone(&free.origin), slot })
+        let (heard, uploads) = (Arc::clone(&free.heard), Arc::clone(&free.uploads));
+        Some(Stream { sender: free.sender.clone(), origin: Arc::clone(&free.origin), heard, uploads, slot })
     }
 
     /// Begins to speak on a new connection and waits for the upstream's SETTINGS. Needs a time limit around it.
-    pub(super) async fn open<T>(&self, io: T, origin: Arc<Uri>) -> Result<(), RelayFailure>
-    where
-        T: Read + Write + Unpin + Send + 'static,
-    {
+    pub(super) async fn open(&self, io: connect::Stream, origin: Arc<Uri>) -> Result<(), RelayFailure> {
         let progress = Arc::new(Notify::new());
         let mut builder = Builder::new(Tasks(Arc::clone(&progress)));
         builder
@@ -113,8 +161,13 @@ impl Connections {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD)
-            .max_concurrent_reset_streams(REMEMBERED_RESETS);
-        let (sender, mut connection) = builder.handshake(io).await.map_err(|e| no_http2(&e))?;
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.limits.ping_interval)
+            .keep_alive_timeout(self.limits.ping_timeout)
+            .keep_alive_while_idle(true);
+        let (io, heard) = Listening::new(io, self.clock.clone());
+        let (sender, mut connection) = builder.handshake(TokioIo::new(io)).await.map_err(|e| no_http2(&e))?;
         // No stream is allowed before the SETTINGS have come, so any number above 0 says that they have.
         while connection.current_max_send_streams() == 0 {
             tokio::select! {
@@ -122,14 +175,38 @@ impl Connections {
                 () = progress.notified() => {}
             }
         }
-        let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-        tokio::spawn(drive(connection, Arc::clone(&limit)));
+        let driven = Driven::new(connection);
+        tokio::spawn(Arc::clone(&driven).run());
         let mut open = self.lock();
         open.next_id += 1;
-        let (id, now) = (open.next_id, self.clock.now());
-        let age_ends = self.ages.end(now);
-        open.list.push(Open { id, origin, sender, limit, streams: 0, idle_since: now, age_ends });
+        let (id, now, uploads) = (open.next_id, self.clock.now(), Arc::default());
+        open.list.push(Open {
+            id,
+            origin,
+            sender,
+            driven,
+            heard,
+            uploads,
+            streams: 0,
+            idle_since: now,
+            age_ends: self.ages.end(now),
+            rests_until: now,
+        });
         Ok(())
+    }
+
+    /// This connection refused a request.
+    fn refused(&self, id: u64, how: Refusal) {
+        let now = self.clock.now();
+        let mut open = self.lock();
+        match how {
+            // Its streams go on; with the last of them it closes.
+            Refusal::GoAway => open.list.retain(|c| c.id != id),
+            Refusal::Stream => {
+                open.list.iter_mut().filter(|c| c.id == id).for_each(|c| c.rests_until = now.plus(REST));
+            }
+            Refusal::Http1Required => {}
+        }
     }
 
     /// Closes what has grown old.
@@ -165,48 +242,17 @@ fn no_http2(error: &hyper::Error) -> RelayFailure {
     RelayFailure::Connect
 }
 
-/// Runs a connection to its end, and keeps its limit of streams up to date.
-async fn drive<T>(mut connection: Connection<T, Upload, Tasks>, limit: Arc<AtomicUsize>)
-where
-    T: Read + Write + Unpin + Send + 'static,
-{
-    let ended = poll_fn(|cx| {
-        let polled = Pin::new(&mut connection).poll(cx);
-        limit.store(connection.current_max_send_streams(), Ordering::Relaxed);
-        polled
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(error = chain(&error), "upstream connection ended");
-    }
-}
-
-/// Runs hyper's tasks, and tells after each step of one that something may have come.
-#[derive(Clone)]
-struct Tasks(Arc<Notify>);
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        let progress = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let mut task = pin!(task);
-            poll_fn(|cx| {
-                let polled = task.as_mut().poll(cx);
-                progress.notify_one();
-                polled
-            })
-            .await;
-        });
-    }
-}
-
 /// A place among the streams of a connection. An upstream may answer before it has read the request, whose upload then goes
 /// on: so both sides hold it, and the last to go frees it.
-struct Slot {
+pub(super) struct Slot {
     id: u64,
     home: Arc<Connections>,
+}
+
+impl Slot {
+    pub(super) fn now(&self) -> Tick {
+        self.home.clock.now()
+    }
 }
 
 impl Drop for Slot {
@@ -215,57 +261,63 @@ impl Drop for Slot {
     }
 }
 
-/// A request's body, with its place.
-struct Upload {
-    body: RequestBody,
-    _slot: Arc<Slot>,
-}
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = ClientError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// A stream on loan. What cancels it is dropping the response's future or body, not this; this keeps its place.
 pub(crate) struct Stream {
     sender: SendRequest<Upload>,
     origin: Arc<Uri>,
+    heard: Arc<Heard>,
+    uploads: Arc<Uploads>,
     slot: Arc<Slot>,
 }
 
 impl Stream {
-    pub(super) async fn send(mut self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
-        let slot = Arc::clone(&self.slot);
-        let request = translate::to_http2(request, &self.origin).map(|body| Upload { body, _slot: slot });
-        let response = self.sender.try_send_request(request).await.map_err(|mut failed| {
-            let unsent = failed.take_message().map(|r| Box::new(translate::to_http1(r.map(|upload| upload.body))));
-            let error = failed.into_error();
-            let failure = match () {
-                () if error.is_parse() => RelayFailure::BadResponse,
-                () if error.is_user() => RelayFailure::Internal,
-                () => RelayFailure::ResetBeforeHeaders,
-            };
-            SendFailed { unsent, failure, error: Box::new(error) }
-        })?;
-        Ok(response.map(|body| Reply::Http2(Receiving { body, _slot: self.slot })))
+    pub(super) async fn send(self, request: Request<RequestBody>) -> Result<Response<Reply>, SendFailed> {
+        let Stream { mut sender, origin, heard, uploads, slot } = self;
+        let (head, body) = translate::to_http2(request, &origin).into_parts();
+        let kept = Kept::new(body, slot.home.limits.resend_bytes);
+        let upload = Upload::new(Arc::clone(&kept), uploads, Arc::clone(&slot));
+        let failed = match sender.try_send_request(Request::from_parts(head.clone(), upload)).await {
+            Ok(response) => {
+                kept.answered();
+                return Ok(response.map(|body| Reply::Http2(Receiving { body, heard, _slot: slot })));
+            }
+            Err(failed) => failed,
+        };
+        Err(not_answered(failed, &slot, || {
+            let request = Request::from_parts(head, kept.take_back()?);
+            Some(Box::new(translate::to_http1(request)))
+        }))
     }
+}
+
+/// What a request's failure means; `take_back` gives it as it was, if it can.
+fn not_answered(
+    mut failed: TrySendError<Request<Upload>>,
+    slot: &Slot,
+    take_back: impl FnOnce() -> Option<Box<Request<RequestBody>>>,
+) -> SendFailed {
+    let unwritten = failed.take_message().is_some();
+    let error = failed.into_error();
+    let refusal = Refusal::of(&error);
+    if let Some(how) = refusal {
+        slot.home.refused(slot.id, how);
+    }
+    let unsent = if unwritten || refusal.is_some() { take_back() } else { None };
+    let failure = match () {
+        () if refusal.is_some() && unsent.is_none() => RelayFailure::ResendTooLarge,
+        () if refusal.is_some() => RelayFailure::StreamRefused,
+        () if error.is_timeout() => RelayFailure::PingTimeout,
+        () if error.is_parse() => RelayFailure::BadResponse,
+        () if error.is_user() => RelayFailure::Internal,
+        () => RelayFailure::ResetBeforeHeaders,
+    };
+    SendFailed { unsent, http1_only: refusal == Some(Refusal::Http1Required), failure, error: Box::new(error) }
 }
 
 /// A body and its place among the streams.
 pub(crate) struct Receiving {
     body: Incoming,
+    heard: Arc<Heard>,
     _slot: Arc<Slot>,
 }
 
@@ -275,6 +327,9 @@ impl Receiving {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         Pin::new(&mut self.body).poll_frame(cx).map(|frame| match frame {
             None if !self.body.is_end_stream() => Some(Err(BrokenOff::NoEnd)),
+            Some(Err(error)) if is_io(&error) && !self.heard.has_ended() => {
+                Some(Err(BrokenOff::Silence(RelayFailure::PingTimeout)))
+            }
             frame => frame.map(|f| f.map_err(|error| BrokenOff::Upstream(Box::new(error)))),
         })
     }
@@ -286,4 +341,18 @@ impl Receiving {
     pub(super) fn length(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
+}
+
+/// Whether it is the connection's loss. Where the transport told of none, it was given up: for an unanswered PING alone.
+fn is_io(error: &hyper::Error) -> bool {
+    let lost =
+        |error: &(dyn Error + 'static)| error.is::<io::Error>() || error.downcast_ref().is_some_and(h2::Error::is_io);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if lost(error) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

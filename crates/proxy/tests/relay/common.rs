@@ -7,7 +7,7 @@ use std::time::Duration;
 use limpid_core::{Category, Clock, Ending, ExchangeRecord, UpstreamInfo};
 use limpid_observe::Limits;
 use limpid_proxy::{
-    Drained, Http2, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig,
+    Drained, Http2, Http2Limits, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig,
 };
 use limpid_route::{KeyNames, Match, ModelPattern, Target};
 use limpid_settle::Settler;
@@ -52,6 +52,10 @@ impl Rig {
             server: ServerConfig {
                 header_timeout: SOON,
                 max_head_bytes: 64 << 10,
+                request_body_timeout: None,
+                tcp_keepalive: None,
+                http2_ping_interval: None,
+                http2_ping_timeout: Duration::from_secs(60),
                 drain_timeout: SOON,
                 worker_threads: None,
                 pin_workers: false,
@@ -129,9 +133,11 @@ pub(crate) fn upstream(name: &str, url: &str) -> UpstreamConfig {
         matches: Match::default(),
         rewrite_prefix: None,
         http2: Http2::default(),
+        http2_limits: Http2Limits::default(),
         tls_authorities: None,
         connect_timeout: SOON,
         key: None,
+        tcp_keepalive: None,
         timeouts: Timeouts::default(),
         pool_idle_timeout: Duration::from_secs(60),
         max_idle_connections: 16,

@@ -1,11 +1,10 @@
 //! Upstreams over TLS: what is agreed on decides which HTTP is spoken, and whom a certificate may come from is a setting.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -13,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use limpid_core::{Category, Ending};
 use limpid_proxy::{Authorities, Http2, UpstreamConfig};
-use limpid_testkit::{RawServer, Step};
+use limpid_testkit::{RawServer, Step, request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -22,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::common::{Rig, chat, outcome, upstream};
+use crate::common::{CHAT, Rig, chat, outcome, upstream};
 
 /// A server over TLS that answers with the version it was asked in.
 struct Server {
@@ -81,8 +80,11 @@ impl Server {
                 tell.lock().unwrap().push(chosen);
                 tokio::spawn(async move {
                     let service = service_fn(|request: Request<Incoming>| async move {
-                        let version = Bytes::from(format!("{:?}", request.version()));
-                        Ok::<_, Infallible>(Response::new(Full::new(version)))
+                        let version = request.version();
+                        if version == Version::HTTP_2 && request.headers().contains_key("x-http1-only") {
+                            return Err(h2::Error::from(h2::Reason::HTTP_1_1_REQUIRED));
+                        }
+                        Ok(Response::new(Full::new(Bytes::from(format!("{version:?}")))))
                     });
                     let builder = auto::Builder::new(TokioExecutor::new());
                     drop(builder.serve_connection(TokioIo::new(stream), service).await);
@@ -249,4 +251,15 @@ async fn plain_text_where_tls_is_expected_is_a_tls_failure() {
     assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")));
     assert_eq!(why(&reply.text()), "it answered in plain text; is its url http://?");
     assert_eq!(outcome(&rig.record().await), (Category::Network, "tls", Ending::UpstreamError));
+}
+
+/// What the upstream takes over HTTP/1.1 alone is asked so, where it offers both.
+#[tokio::test]
+async fn http_1_1_required_is_asked_again_over_http_1_1() {
+    let server = Server::start(&["h2", "http/1.1"]).await;
+    let rig = Rig::with(vec![server.upstream(Http2::Alpn)], |_| {}).await;
+    let reply = rig.ask(&request("POST", CHAT, &[("X-Http1-Only", "1")], b"{}")).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "HTTP/1.1"));
+    let record = rig.record().await;
+    assert_eq!((record.outcome.category, record.attempts), (Category::Ok, 2));
 }

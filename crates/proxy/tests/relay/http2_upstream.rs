@@ -329,32 +329,6 @@ async fn a_reset_in_mid_stream_is_no_end() {
     }
 }
 
-/// Inference is neither free nor idempotent: hyper does not give such a request back, so it is not sent again.
-#[tokio::test]
-async fn a_reset_before_the_head_is_told_and_the_connection_kept() {
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&seen);
-    let server = Server::start(100, move |_, _, mut respond| {
-        let number = count.fetch_add(1, Ordering::SeqCst);
-        async move {
-            if number == 0 {
-                respond.send_reset(Reason::REFUSED_STREAM);
-            } else {
-                respond.send_response(head(204, &[]), true).unwrap();
-            }
-            false
-        }
-    })
-    .await;
-    let rig = rig_to(server.addr).await;
-    let reply = rig.ask(&streaming()).await;
-    assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("reset_before_headers")));
-    assert_eq!(rig.ask(&streaming()).await.status, 204);
-    assert_eq!((seen.load(Ordering::SeqCst), server.connections()), (2, 1));
-    let records = rig.records(2).await;
-    assert_eq!(outcome(&records[0]), (Category::Network, "reset_before_headers", Ending::UpstreamError));
-}
-
 #[tokio::test]
 async fn a_lost_connection_ends_all_its_streams_and_no_other() {
     let sim = SimServer::start(SimConfig::default()).await.unwrap();

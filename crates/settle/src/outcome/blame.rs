@@ -7,13 +7,13 @@
 //! | category | fault | again | but |
 //! |---|---|---|---|
 //! | `ok` | – | – | |
-//! | `client_request` | client | no | `request_timeout` (408), `conflict` (409): later |
+//! | `client_request` | client | no | `request_timeout` (408), `request_body_timeout`, `conflict` (409): later |
 //! | `auth`, `quota`, `policy` | client | no | |
 //! | `rate_limit` | client | later | |
 //! | `overloaded`, `unavailable` | upstream | later | `bad_gateway`: yes |
 //! | `upstream_error` | upstream | yes | `out_of_memory`, `engine_dead`: later; `not_supported`: no |
-//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`, `unreachable`: later; `tls`: no; `bad_response`: upstream, no |
-//! | `timeout` | upstream | later | `connect_timeout`, `dns_timeout`: network |
+//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`, `unreachable`: later; `tls`: no; `bad_response`: upstream, no; `stream_refused`: upstream, later; `resend_too_large`: upstream |
+//! | `timeout` | upstream | later | `connect_timeout`, `dns_timeout`, `ping_timeout`: network |
 //! | `stream_error` | upstream | yes | `cut_off`: network; `out_of_memory`, `engine_dead`: later |
 //! | `cancelled` | client | no | `shutdown`: limpid, yes |
 //! | `rejected` | client | no | `draining`: limpid, later |
@@ -28,7 +28,8 @@ pub(super) fn of(category: Category, reason: &str) -> Option<(Fault, Retryable)>
     use Retryable::{Later, No, Yes};
     Some(match (category, reason) {
         (Category::Ok, _) => return None,
-        (Category::ClientRequest, "request_timeout" | "conflict") | (Category::RateLimit, _) => (Client, Later),
+        (Category::ClientRequest, "request_timeout" | "request_body_timeout" | "conflict")
+        | (Category::RateLimit, _) => (Client, Later),
         (Category::ClientRequest | Category::Auth | Category::Quota | Category::Policy, _) => (Client, No),
         (Category::Unavailable, "bad_gateway") => (Upstream, Yes),
         (Category::Overloaded | Category::Unavailable, _) => (Upstream, Later),
@@ -39,8 +40,10 @@ pub(super) fn of(category: Category, reason: &str) -> Option<(Fault, Retryable)>
         (Category::Network, "dns" | "connect_refused" | "connect_failed" | "unreachable") => (Network, Later),
         (Category::Network, "tls") => (Network, No),
         (Category::Network, "bad_response") => (Upstream, No),
+        (Category::Network, "stream_refused") => (Upstream, Later),
+        (Category::Network, "resend_too_large") => (Upstream, Yes),
         (Category::Network, _) => (Network, Yes),
-        (Category::Timeout, "connect_timeout" | "dns_timeout") => (Network, Later),
+        (Category::Timeout, "connect_timeout" | "dns_timeout" | "ping_timeout") => (Network, Later),
         (Category::Timeout, _) => (Upstream, Later),
         (Category::Cancelled, "shutdown") => (Limpid, Yes),
         (Category::Rejected, "draining") => (Limpid, Later),
@@ -94,7 +97,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 23);
+        assert_eq!(compared, 27);
     }
 
     /// The rows of docs/numbers.md about what limpid itself answers.
