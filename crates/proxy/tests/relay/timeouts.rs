@@ -13,6 +13,10 @@ use tokio::time::timeout;
 use crate::common::{CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, chunk, outcome, streaming, upstream, whole};
 
 const SHORT: Duration = Duration::from_millis(120);
+/// A limit that must not run out: what holds it off comes every twentieth of it, for one and a half of it, so only a
+/// machine that stands still for the better part of a second could let it.
+const AMPLE: Duration = Duration::from_secs(1);
+const OFTEN: u32 = 30;
 
 async fn rig(server: &RawServer, timeouts: Timeouts) -> Rig {
     let mut only = upstream("only", &server.url());
@@ -45,12 +49,12 @@ async fn a_head_that_does_not_come_is_a_504() {
 async fn an_upload_that_goes_on_holds_the_limit_off() {
     let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let server = RawServer::start(vec![Step::ReadRequest, Step::send(reply)]).await.unwrap();
-    let rig = rig(&server, Timeouts { headers: Some(2 * SHORT), ..Timeouts::default() }).await;
+    let rig = rig(&server, Timeouts { headers: Some(AMPLE), ..Timeouts::default() }).await;
     let mut client = rig.client().await;
-    client.send(&request("POST", CHAT, &[("Content-Length", "6")], b"")).await.unwrap();
-    for byte in b"{    }" {
-        tokio::time::sleep(SHORT).await;
-        client.send(&[*byte]).await.unwrap();
+    client.send(&request("POST", CHAT, &[("Content-Length", &OFTEN.to_string())], b"")).await.unwrap();
+    for _ in 0..OFTEN {
+        tokio::time::sleep(AMPLE / 20).await;
+        client.send(b" ").await.unwrap();
     }
     let reply = client.read_reply(SOON).await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
@@ -62,7 +66,7 @@ async fn a_first_token_that_does_not_come_breaks_the_stream_off() {
     let role = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
     let begun = [SSE_HEAD, &chunk(b": ping\n\n"), &chunk(role)].concat();
     let server = RawServer::start(silent_after(&begun)).await.unwrap();
-    let rig = rig(&server, Timeouts { first_token: Some(SHORT), ..Timeouts::default() }).await;
+    let rig = rig(&server, Timeouts { first_token: Some(AMPLE), ..Timeouts::default() }).await;
     let reply = rig.ask(&streaming()).await;
     assert_eq!(reply.status, 200);
     assert_ne!(reply.end, ReplyEnd::Complete);
@@ -89,11 +93,11 @@ async fn a_first_token_in_time_ends_that_limit() {
         Step::send([chunk(DONE), LAST_CHUNK.to_vec()].concat()),
     ];
     let server = RawServer::start(script).await.unwrap();
-    let rig = rig(&server, Timeouts { first_token: Some(SHORT), ..Timeouts::default() }).await;
+    let rig = rig(&server, Timeouts { first_token: Some(AMPLE), ..Timeouts::default() }).await;
     let mut client = rig.client().await;
     client.send(&streaming()).await.unwrap();
     client.read_until(EVENT, SOON).await.unwrap();
-    tokio::time::sleep(3 * SHORT).await;
+    tokio::time::sleep(AMPLE + SHORT).await;
     go_on.notify_one();
     assert!(client.read_until(b"[DONE]\n\n\r\n0\r\n\r\n", SOON).await.is_ok());
     assert_eq!(rig.record().await.outcome.category, Category::Ok);
@@ -115,12 +119,12 @@ async fn a_body_that_falls_silent_breaks_off() {
 #[tokio::test]
 async fn bytes_now_and_then_hold_the_idle_limit_off() {
     let mut script = vec![Step::ReadRequest, Step::send(SSE_HEAD)];
-    for _ in 0..8 {
-        script.extend([Step::Sleep(SHORT / 2), Step::send(chunk(b": ping\n\n"))]);
+    for _ in 0..OFTEN {
+        script.extend([Step::Sleep(AMPLE / 20), Step::send(chunk(b": ping\n\n"))]);
     }
     script.push(Step::send([chunk(EVENT), chunk(DONE), LAST_CHUNK.to_vec()].concat()));
     let server = RawServer::start(script).await.unwrap();
-    let rig = rig(&server, Timeouts { idle: Some(2 * SHORT), ..Timeouts::default() }).await;
+    let rig = rig(&server, Timeouts { idle: Some(AMPLE), ..Timeouts::default() }).await;
     assert!(whole(&rig.ask(&streaming()).await));
     assert_eq!(rig.record().await.outcome.category, Category::Ok);
 }
