@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| limpid_fuzz::response::check(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| limpid_fuzz::cost::bounded(input, limpid_fuzz::response::check));

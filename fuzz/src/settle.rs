@@ -12,25 +12,6 @@ use limpid_settle::{Evidence, Settler};
 
 use super::response;
 
-const FAILURES: [RelayFailure; 16] = [
-    RelayFailure::NoRoute,
-    RelayFailure::BadRequest,
-    RelayFailure::RequestBody,
-    RelayFailure::Draining,
-    RelayFailure::Dns,
-    RelayFailure::ConnectRefused,
-    RelayFailure::ConnectTimeout,
-    RelayFailure::Connect,
-    RelayFailure::Tls,
-    RelayFailure::ResetBeforeHeaders,
-    RelayFailure::BadResponse,
-    RelayFailure::HeadersTimeout,
-    RelayFailure::FirstTokenTimeout,
-    RelayFailure::IdleTimeout,
-    RelayFailure::BodyCutOff,
-    RelayFailure::Internal,
-];
-
 const STATUSES: [u16; 16] = [200, 201, 204, 302, 304, 400, 401, 403, 404, 413, 422, 429, 500, 503, 504, 529];
 
 const PROVIDERS: [Option<&str>; 4] = [None, Some("openai"), Some("anthropic"), Some("vllm")];
@@ -49,7 +30,7 @@ pub fn check(input: &[u8]) {
         endpoint: case.endpoint,
         status: (status & 0x80 == 0).then(|| STATUSES[usize::from(status & 15)]),
         ending: Ending::ALL[usize::from(ending & 3)],
-        failure: (failure & 0x80 == 0).then(|| FAILURES[usize::from(failure & 15)]),
+        failure: (failure & 0x80 == 0).then(|| RelayFailure::ALL[usize::from(failure & 127) % RelayFailure::ALL.len()]),
         observation: &observation,
         request: request.facts(),
         upstream: None,

@@ -122,6 +122,7 @@ fn upstream(u: &Upstream) -> Result<UpstreamConfig, InvalidHeaderValue> {
         pool_idle_timeout: u.pool_idle_timeout,
         max_idle_connections: u.max_idle_connections,
         max_connection_age: (!u.max_connection_age.is_zero()).then_some(u.max_connection_age),
+        max_response_head: u.max_response_head_bytes,
         ask_for_usage: u.ask_for_usage,
     })
 }

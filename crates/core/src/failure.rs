@@ -45,6 +45,8 @@ pub enum RelayFailure {
     BadResponse,
     /// It was TLS, where plain HTTP was spoken.
     UnaskedTls,
+    /// The response's head has more bytes or fields than are taken.
+    ResponseHeadTooLarge,
     /// No response head within the head timeout.
     HeadersTimeout,
     /// No token within the first-token timeout.
@@ -140,6 +142,7 @@ impl RelayFailure {
         RelayFailure::ResendTooLarge,
         RelayFailure::BadResponse,
         RelayFailure::UnaskedTls,
+        RelayFailure::ResponseHeadTooLarge,
         RelayFailure::HeadersTimeout,
         RelayFailure::FirstTokenTimeout,
         RelayFailure::IdleTimeout,
@@ -173,6 +176,7 @@ impl RelayFailure {
             RelayFailure::ResendTooLarge => Facts("resend_too_large", Network, 502),
             RelayFailure::BadResponse => Facts("bad_response", Network, 502),
             RelayFailure::UnaskedTls => Facts("bad_response", Network, 502),
+            RelayFailure::ResponseHeadTooLarge => Facts("response_head_too_large", Network, 502),
             RelayFailure::HeadersTimeout => Facts("headers_timeout", Timeout, 504),
             RelayFailure::FirstTokenTimeout => Facts("first_token_timeout", Timeout, 504),
             RelayFailure::IdleTimeout => Facts("idle_timeout", Timeout, 504),

@@ -6,7 +6,9 @@
 //! What is said of a byte is whose it is ([`Part`]): a body's data, its framing, or an aside that ends with this hop. What
 //! is left without the asides is the same body in plain chunks with the same bounds; a relay can pass it on as it stands.
 
-/// The bytes of all extensions of one body, at most.
+/// The digits of a chunk's size, at most, leading zeros among them: those of a `u64`, and no more than curl and Go read.
+const MAX_DIGITS: u8 = 16;
+/// The bytes of all extensions of one body, at most, with the blanks around them.
 const MAX_EXTENSIONS: usize = 16 * 1024;
 /// The bytes of a body's trailers, at most.
 const MAX_TRAILERS: usize = 16 * 1024;
@@ -53,6 +55,8 @@ pub struct Chunks {
     at: At,
     /// The chunk's size, or what is left of it.
     left: u64,
+    /// The digits of its size so far.
+    digits: u8,
     extensions: usize,
     trailers: Vec<u8>,
 }
@@ -92,6 +96,11 @@ impl Chunks {
         Malformed
     }
 
+    /// Whether the next byte is the first of a size.
+    pub(crate) fn is_between(&self) -> bool {
+        self.at == At::Begin
+    }
+
     /// Whether the body is over: nothing of the bytes that follow is its own.
     #[must_use]
     pub fn is_end(&self) -> bool {
@@ -118,17 +127,20 @@ impl Chunks {
     fn after(&mut self, byte: u8) -> Result<At, Malformed> {
         Ok(match (self.at, byte) {
             (At::Begin | At::Size, _) if byte.is_ascii_hexdigit() => {
-                let so_far = if self.at == At::Begin { 0 } else { self.left };
-                self.left = larger(so_far, byte).ok_or(Malformed)?;
+                if self.at == At::Begin {
+                    (self.left, self.digits) = (0, 0);
+                }
+                self.digits += 1;
+                if self.digits > MAX_DIGITS {
+                    return Err(Malformed);
+                }
+                self.left = larger(self.left, byte).ok_or(Malformed)?;
                 At::Size
             }
-            (At::Size | At::Blank, b' ' | b'\t') => At::Blank,
+            (At::Size | At::Blank, b' ' | b'\t') => self.aside(At::Blank)?,
             (At::Size | At::Blank, b';') => At::Extension,
             (At::Size | At::Blank | At::Extension, b'\r') => At::SizeLf,
-            (At::Extension, _) if byte != b'\n' && self.extensions < MAX_EXTENSIONS => {
-                self.extensions += 1;
-                At::Extension
-            }
+            (At::Extension, _) if byte != b'\n' => self.aside(At::Extension)?,
             (At::SizeLf, b'\n') if self.left == 0 => At::EndCr,
             (At::SizeLf, b'\n') => At::Data,
             (At::DataCr, b'\r') => At::DataLf,
@@ -138,6 +150,12 @@ impl Chunks {
             (At::EndCr | At::Trailer | At::TrailerLf, _) => return self.in_trailers(byte),
             _ => return Err(Malformed),
         })
+    }
+
+    /// One more byte that is dropped.
+    fn aside(&mut self, at: At) -> Result<At, Malformed> {
+        self.extensions += 1;
+        if self.extensions > MAX_EXTENSIONS { Err(Malformed) } else { Ok(at) }
     }
 
     fn in_trailers(&mut self, byte: u8) -> Result<At, Malformed> {

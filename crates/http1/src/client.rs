@@ -25,8 +25,8 @@ use crate::spelling::Spelling;
 use crate::trailers;
 use crate::upload::Upload;
 
-/// The largest head of a response, bytes.
-const MAX_HEAD: usize = 64 * 1024;
+/// The largest head of a response, bytes, where nothing else is said. Clouds send up to 8 KiB.
+pub const MAX_HEAD: usize = 64 * 1024;
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -59,17 +59,26 @@ impl std::error::Error for SendError {}
 
 /// A connection that carries nothing.
 #[derive(Debug)]
-pub struct Connection<T>(T);
+pub struct Connection<T> {
+    io: T,
+    max_head: usize,
+}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// A new one.
     pub fn new(io: T) -> Connection<T> {
-        Connection(io)
+        Connection { io, max_head: MAX_HEAD }
+    }
+
+    /// How large the head of a response may be, bytes, with the interim ones before it.
+    #[must_use]
+    pub fn with_max_head(self, max_head: usize) -> Connection<T> {
+        Connection { max_head, ..self }
     }
 
     /// The transport.
     pub fn io(&mut self) -> &mut T {
-        &mut self.0
+        &mut self.io
     }
 
     /// Sends a request, with the target and the fields as they are, and waits for the head of its response. Interim
@@ -89,7 +98,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     {
         let asked = request.method().clone();
         let upload = Some(Box::new(Upload::new(request, spelling)));
-        let mut waiting = Waiting { io: self.0, upload, read: BytesMut::new(), asked, seen: 0 };
+        let Connection { io, max_head } = self;
+        let mut waiting = Waiting { io, upload, read: BytesMut::new(), asked, seen: 0, passed_over: 0, max_head };
         // The future holds nothing twice: one is made for every request.
         async move {
             let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
@@ -109,6 +119,9 @@ struct Waiting<T, B> {
     asked: Method,
     /// How much of what was read is known to hold no head.
     seen: usize,
+    /// Bytes of interim heads and of empty lines.
+    passed_over: usize,
+    max_head: usize,
 }
 
 impl<T, B> Waiting<T, B>
@@ -135,16 +148,22 @@ where
 
     /// The head, if it is whole; interim ones are taken off.
     fn head(&mut self) -> Result<Option<ResponseHead>, Refused> {
-        while !self.read.is_empty() && head::is_worth_reading(&self.read, self.seen) {
+        loop {
+            self.passed_over += head::pass_empty_lines(&mut self.read);
+            if self.read.is_empty() || !head::is_worth_reading(&self.read, self.seen) {
+                break;
+            }
             match head::read_response(&mut self.read, &self.asked)? {
-                Some((head, _)) if is_interim(head.parts.status) => self.seen = 0,
-                Some((_, len)) if len > MAX_HEAD => return Err(Refused::TooLarge),
+                Some((_, len)) if self.passed_over + len > self.max_head => return Err(Refused::TooLarge),
+                Some((head, len)) if is_interim(head.parts.status) => {
+                    (self.seen, self.passed_over) = (0, self.passed_over + len)
+                }
                 Some((head, _)) => return Ok(Some(head)),
                 None => break,
             }
         }
         self.seen = self.read.len();
-        if self.seen > MAX_HEAD { Err(Refused::TooLarge) } else { Ok(None) }
+        if self.passed_over + self.seen > self.max_head { Err(Refused::TooLarge) } else { Ok(None) }
     }
 }
 
@@ -298,6 +317,12 @@ where
         drive(&mut self.upload, &mut self.io, cx).map_err(|_| BodyError::CutOff)
     }
 
+    /// Whether the body comes in chunks, and what was taken of it so far is whole ones; `None` where it does not.
+    pub fn is_between_chunks(&self) -> Option<bool> {
+        let Reading::Chunks(chunks) = &self.reading else { return None };
+        Some(self.read.is_empty() && chunks.is_between())
+    }
+
     /// Whether all of the body has been taken.
     pub fn is_end(&self) -> bool {
         self.reading.is_end()
@@ -312,7 +337,7 @@ where
     /// nobody said that this was the last.
     pub fn into_idle(self) -> Option<Connection<T>> {
         let good = self.keep_alive && self.reading.is_end() && self.read.is_empty() && self.upload.is_none();
-        good.then_some(Connection(self.io))
+        good.then(|| Connection::new(self.io))
     }
 
     /// The transport and what was read of it behind the head: after a 101.

@@ -194,6 +194,12 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// Whether what was put of the body so far is whole chunks, and more will come.
+    #[must_use]
+    pub fn is_between_chunks(&self) -> bool {
+        self.rest.is_empty() && !self.over
+    }
+
     /// Puts what is next of `body`, framed like this, into `into`, which is a whole scratch.
     ///
     /// # Errors

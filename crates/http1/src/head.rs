@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request, response};
 
@@ -112,6 +112,23 @@ pub(crate) fn is_worth_reading(bytes: &[u8], seen: usize) -> bool {
 pub fn may_have_ended(bytes: &[u8], seen: usize) -> bool {
     let tail = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
     tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")
+}
+
+/// Takes empty lines off the front of what was read, where a head should begin (RFC 9112 §2.2), and says how many bytes
+/// they had. To read a head anew behind ever more of them would take longer and longer.
+pub(crate) fn pass_empty_lines(read: &mut BytesMut) -> usize {
+    let mut passed = 0;
+    loop {
+        passed += match read.get(passed..).unwrap_or_default() {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => break,
+        };
+    }
+    if passed > 0 {
+        read.advance(passed);
+    }
+    passed
 }
 
 fn span(within: &[u8], part: &[u8]) -> Range<usize> {

@@ -10,12 +10,18 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::framing::{BodyError, Reading};
+use crate::half_close::HalfClosed;
 use crate::scratch::poll_read_behind;
 use crate::spelling::Spelling;
+
+/// How much of what comes behind a request is read while that is served, bytes, and one read more: behind it a client's
+/// leaving shows.
+const AHEAD: usize = 8 * 1024;
 
 /// What comes from the client. Shared with the body of the request that is being served; both sides are in one task.
 #[derive(Debug)]
 pub(crate) struct Inbound {
+    /// `None` once it has ended.
     pub(crate) from: Option<OwnedReadHalf>,
     pub(crate) read: BytesMut,
     pub(crate) reading: Reading,
@@ -25,6 +31,8 @@ pub(crate) struct Inbound {
     pub(crate) turn: u64,
     /// Who watches the client once the body has been read, which another task may do.
     pub(crate) watcher: Option<Waker>,
+    /// It has ended while an answer is owed.
+    pub(crate) half_closed: Option<Box<HalfClosed>>,
 }
 
 impl Inbound {
@@ -34,19 +42,27 @@ impl Inbound {
         poll_read_behind(from, cx, &mut self.read)
     }
 
-    /// Ready when the client has left. Looks no further than to what comes behind the request's body.
+    /// Ready when the client has left: by a reset. An end alone is none, see [`HalfClosed`]. Looks no further than to what
+    /// comes behind the request's body.
     pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.reading.is_end() {
             self.watcher = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        while self.read.is_empty() {
+        while self.half_closed.is_none() {
+            if self.read.len() >= AHEAD {
+                return Poll::Pending;
+            }
             match ready!(self.poll_fill(cx)) {
                 Ok(1..) => {}
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(0) => match self.from.take() {
+                    Some(from) => self.half_closed = Some(Box::new(HalfClosed::new(from))),
+                    None => return Poll::Ready(()),
+                },
+                Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        self.half_closed.as_mut().map_or(Poll::Ready(()), |half| half.poll_reset(cx))
     }
 
     /// The next of the request's body; asks for it, if the client waits to be asked.

@@ -31,6 +31,7 @@ pub mod scratch;
 pub mod server;
 pub mod spelling;
 
+mod half_close;
 mod inbound;
 mod respond;
 mod trailers;

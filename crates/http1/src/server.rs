@@ -1,14 +1,16 @@
 //! A client's connection: reads requests, hands each to a service, writes its response.
 //!
-//! One task does it all. While the service works, and while the response streams, the client is watched: one that closes
-//! its side, even by half, has left, and what works for it is dropped. The request's body is read by whoever holds it
-//! ([`RequestBody`]), no faster than it is taken.
+//! One task does it all. While the service works, and while the response streams, the client is watched: one that resets
+//! the connection has left, and what works for it is dropped. One that only ends its side is served, and asked whether it is
+//! still there (`half_close.rs`). The request's body is read by whoever holds it ([`RequestBody`]), no faster than it is
+//! taken.
 //!
 //! **Keeping.** Requests that come before the response is out wait their turn. A body that nobody read is read away if it
 //! is there, or else the connection is closed, and closed gently: a client that is still writing when its connection
 //! is reset would lose the answer (RFC 9112 §9.6).
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
@@ -25,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 pub use crate::framing::Wire;
 use crate::framing::{Framing, Reading};
+use crate::half_close::BEGIN;
 use crate::head::{self, Refused, RequestHead};
 pub use crate::inbound::RequestBody;
 use crate::inbound::{Inbound, Shared, lock};
@@ -61,6 +64,11 @@ pub trait Outgoing {
 
     /// Its last byte has been handed to the kernel, or to a connection that waits for its reader.
     fn sent(&mut self);
+
+    /// Whether what was put so far ends with a whole chunk, or stands before the first, and more will come.
+    fn is_between_chunks(&self) -> bool {
+        false
+    }
 }
 
 /// What a client may take of time and room.
@@ -109,8 +117,16 @@ where
     B: Outgoing,
 {
     let (from, to) = io.into_split();
-    let inbound = Inbound { from: Some(from), read, reading: Reading::NONE, expects: false, turn: 0, watcher: None };
-    let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits, seen: 0 };
+    let inbound = Inbound {
+        from: Some(from),
+        read,
+        reading: Reading::NONE,
+        expects: false,
+        turn: 0,
+        watcher: None,
+        half_closed: None,
+    };
+    let mut client = Client { inbound: Arc::new(Mutex::new(inbound)), to, limits, seen: 0, passed_over: 0, begun: 0 };
     let mut patience = Patience::new(limits.head_timeout);
     let mut told = draining.clone();
     let mut told_or_gone = pin!(told.wait_for(|draining| *draining));
@@ -130,14 +146,11 @@ where
         };
         let (request, asked) = client.request(head);
         let mut working = service(request);
-        let answered = {
-            let inbound = &client.inbound;
-            poll_fn(|cx| match working.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending => lock(inbound).poll_left(cx).map(|()| None),
-            })
-            .await
-        };
+        let answered = poll_fn(|cx| match working.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending => client.poll_left(cx).map(|()| None),
+        })
+        .await;
         drop(working);
         let Some(response) = answered else { return Ended::Closed };
         let last = !asked.keep_alive || *draining.borrow() || draining.has_changed().is_err();
@@ -203,6 +216,10 @@ struct Client {
     limits: Limits,
     /// How much of what was read is known to hold no head.
     seen: usize,
+    /// Bytes of empty lines before it.
+    passed_over: usize,
+    /// How much of the next response's first line is written already.
+    begun: usize,
 }
 
 impl Client {
@@ -210,19 +227,20 @@ impl Client {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RequestHead>, Refused>> {
         let mut inbound = lock(&self.inbound);
         loop {
+            self.passed_over += head::pass_empty_lines(&mut inbound.read);
             let read = inbound.read.len();
             if read > 0 && head::is_worth_reading(&inbound.read, self.seen) {
                 match head::read_request(&mut inbound.read)? {
                     Some((_, len)) if len > self.limits.max_head => return Poll::Ready(Err(Refused::TooLarge)),
                     Some((head, _)) => {
-                        self.seen = 0;
+                        (self.seen, self.passed_over) = (0, 0);
                         return Poll::Ready(Ok(Some(head)));
                     }
                     None => {}
                 }
             }
             self.seen = read;
-            if read > self.limits.max_head {
+            if self.passed_over + read > self.limits.max_head {
                 return Poll::Ready(Err(Refused::TooLarge));
             }
             match ready!(inbound.poll_fill(cx)) {
@@ -230,6 +248,24 @@ impl Client {
                 Ok(0) | Err(_) => return Poll::Ready(Ok(None)),
             }
         }
+    }
+
+    /// Ready when the client has left. Asks one that has closed its side, with the begin of its answer.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inbound = lock(&self.inbound);
+        if inbound.poll_left(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(half) = &mut inbound.half_closed else { return Poll::Pending };
+        while half.is_due(cx) {
+            let next = BEGIN.get(self.begun..self.begun + 1).unwrap_or_default();
+            match self.to.try_write(next) {
+                Ok(count) => self.begun += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     fn request(&self, head: RequestHead) -> (Request<RequestBody>, Asked) {
@@ -259,7 +295,7 @@ impl Client {
         let mut head = Vec::with_capacity(1024);
         head::write_response(&parts, body.take_spelling().as_ref(), more.as_bytes(), &mut head);
         drop(parts);
-        let mut responding = Respond::new(head, framing, switches);
+        let mut responding = Respond::new(head, std::mem::take(&mut self.begun), framing, switches);
         match poll_fn(|cx| responding.poll(cx, &mut self.to, &self.inbound, &mut body)).await {
             Outcome::Sent => {}
             Outcome::Left | Outcome::BrokenOff => return Next::Broken,

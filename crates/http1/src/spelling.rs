@@ -73,36 +73,120 @@ impl<'a> Spelt<'a> {
     }
 }
 
+/// How many fields are looked at one by one for a name; what is further is looked up in an index.
+const NEAR: usize = 32;
+
 /// Finds how each name was written: of several of one name the first that is not taken. Fields mostly come out in the order
-/// in which they came in, so what is looked for is mostly the first.
+/// in which they came in, so what is looked for is mostly the first, or near. Fields of one name come out together, and may
+/// have come in far apart; so that this costs no more than a sender should be able to choose, an index is made for such.
 struct Speller<'a> {
     spelling: &'a Spelling,
     /// All before it are taken.
     first: usize,
     /// Those that were taken behind it; empty as long as there are none.
     taken: Vec<bool>,
+    /// The fields' places in the order of their names; empty as long as it is not needed.
+    index: Vec<u32>,
+    /// Where in the index to go on.
+    next: usize,
 }
 
 impl<'a> Speller<'a> {
     fn new(spelling: &'a Spelling) -> Speller<'a> {
-        Speller { spelling, first: 0, taken: Vec::new() }
+        Speller { spelling, first: 0, taken: Vec::new(), index: Vec::new(), next: 0 }
     }
 
     fn next(&mut self, name: &str) -> Option<Spelt<'a>> {
-        let Spelling { head, fields, .. } = self.spelling;
-        let spelt = |field: &Field| Spelt { head, field: *field };
-        let is_taken = |taken: &[bool], i: usize| taken.get(i) == Some(&true);
-        let is = |field: &Field| spelt(field).name().eq_ignore_ascii_case(name.as_bytes());
-        let found = (self.first..fields.len()).find(|i| !is_taken(&self.taken, *i) && is(&fields[*i]))?;
+        let found = self.near(name).or_else(|| self.far(name))?;
+        let field = *self.spelling.fields.get(found)?;
         if found == self.first {
             self.first += 1;
         } else {
-            self.taken.resize(fields.len(), false);
+            self.taken.resize(self.spelling.fields.len(), false);
             self.taken[found] = true;
         }
-        while is_taken(&self.taken, self.first) {
+        while self.is_taken(self.first) {
             self.first += 1;
         }
-        Some(spelt(&fields[found]))
+        Some(Spelt { head: &self.spelling.head, field })
+    }
+
+    fn is_taken(&self, place: usize) -> bool {
+        self.taken.get(place) == Some(&true)
+    }
+
+    fn name(&self, place: usize) -> &'a [u8] {
+        let Spelling { head, fields, .. } = self.spelling;
+        fields.get(place).map_or(&[], |field| Spelt { head, field: *field }.name())
+    }
+
+    fn near(&self, name: &str) -> Option<usize> {
+        let end = self.spelling.fields.len().min(self.first + NEAR);
+        (self.first..end).find(|i| !self.is_taken(*i) && self.name(*i).eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    #[cold]
+    fn far(&mut self, name: &str) -> Option<usize> {
+        let fields = self.spelling.fields.len();
+        if fields <= self.first + NEAR {
+            return None;
+        }
+        fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
+            name.iter().map(u8::to_ascii_lowercase)
+        }
+        if self.index.is_empty() {
+            let mut index: Vec<_> = (0..u32::try_from(fields).unwrap_or(u32::MAX)).collect();
+            // Of one name in their order.
+            index.sort_by(|a, b| lower(self.name(*a as usize)).cmp(lower(self.name(*b as usize))));
+            self.index = index;
+        }
+        let place = |at: usize| self.index.get(at).map(|place| *place as usize);
+        let is_named = |at: usize| place(at).is_some_and(|p| self.name(p).eq_ignore_ascii_case(name.as_bytes()));
+        let mut at = self.next;
+        if !is_named(at) {
+            at = self.index.partition_point(|p| lower(self.name(*p as usize)).lt(name.bytes()));
+        }
+        while is_named(at) && place(at).is_some_and(|p| self.is_taken(p) || p < self.first) {
+            at += 1;
+        }
+        let found = place(at).filter(|_| is_named(at));
+        self.next = at + 1;
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields of one name come out together, each as the one that it is was written, however far apart they came in.
+    #[test]
+    fn each_is_spelt_as_it_was_written_wherever_it_stood() {
+        for (names, each) in [(1, 512), (2, 100), (40, 2), (256, 2), (170, 3), (100, 5)] {
+            let spelt =
+                |round: usize, n: usize| if round % 2 == 0 { format!("x-NAME-{n}") } else { format!("X-name-{n}") };
+            let (mut head, mut fields, mut map) = (Vec::new(), Vec::new(), HeaderMap::new());
+            for round in 0..each {
+                for n in 0..names {
+                    let (name, value) = (spelt(round, n), round.to_string());
+                    let start = u32::try_from(head.len()).unwrap();
+                    let (name_end, value_at) =
+                        (start + u32::try_from(name.len()).unwrap(), start + u32::try_from(name.len()).unwrap() + 2);
+                    let value_end = value_at + u32::try_from(value.len()).unwrap();
+                    head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+                    fields.push(Field { name: start, name_end, value: value_at, value_end });
+                    let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+                    map.append(name, HeaderValue::from_str(&value).unwrap());
+                }
+            }
+            let spelling = Spelling::new(Bytes::from(head), fields);
+            let mut out = Vec::new();
+            write(&map, Some(&spelling), &mut out);
+            let want: String = (0..names)
+                .flat_map(|n| (0..each).map(move |round| (round, n)))
+                .map(|(round, n)| format!("{}: {round}\r\n", spelt(round, n)))
+                .collect();
+            assert_eq!(String::from_utf8(out).unwrap(), want, "{names} names, {each} of each");
+        }
     }
 }

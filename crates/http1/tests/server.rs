@@ -59,6 +59,10 @@ impl Outgoing for Given {
     }
 
     fn sent(&mut self) {}
+
+    fn is_between_chunks(&self) -> bool {
+        self.frames.is_between_chunks()
+    }
 }
 
 /// So many pieces of 1,000 bytes, and then an end or a break. Counts those that were taken.
@@ -354,4 +358,164 @@ async fn a_body_that_is_held_too_long_does_not_read_the_next_ones() {
     client.write_all(format!("{late}{next}").as_bytes()).await.unwrap();
     let got = got(&mut client).await;
     assert!(got.contains("early") && got.ends_with("\r\n\r\nsecond"), "{got}");
+}
+
+/// Gives one piece, then nothing until it is told to end or to break off.
+struct Silent {
+    first: Option<&'static str>,
+    then: tokio::sync::oneshot::Receiver<Option<&'static str>>,
+}
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, &'static str>>> {
+        let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(http_body::Frame::data(first.into()))));
+        }
+        match ready!(Pin::new(&mut this.then).poll(cx)) {
+            Ok(Some(last)) => {
+                this.then = tokio::sync::oneshot::channel().1;
+                Poll::Ready(Some(Ok(http_body::Frame::data(last.into()))))
+            }
+            Ok(None) => Poll::Ready(Some(Err("broken off"))),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}
+
+type Tell = tokio::sync::oneshot::Sender<Option<&'static str>>;
+
+/// A client that has half-closed and had the head and a chunk, whose body is silent.
+async fn half_closed_in_a_stream() -> (TcpStream, JoinHandle<Ended>, Tell) {
+    let (tell, then) = tokio::sync::oneshot::channel();
+    let then = Mutex::new(Some(then));
+    let (mut client, serving) = connect(move |_| {
+        let then = then.lock().unwrap().take().unwrap();
+        async move { Given::new(Silent { first: Some("abc"), then }) }
+    })
+    .await;
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(got(&mut client).await.ends_with("chunked\r\n\r\n3\r\nabc\r\n"));
+    client.shutdown().await.unwrap();
+    (client, serving, tell)
+}
+
+/// All that has come in so many seconds.
+async fn got_in(client: &mut TcpStream, seconds: u64) -> String {
+    sleep(Duration::from_secs(seconds)).await;
+    got(client).await
+}
+
+/// Before the head it is asked with the head's own begin: at once, and then more and more seldom.
+#[tokio::test(start_paused = true)]
+async fn a_half_closed_client_is_asked_with_the_begin_of_its_answer() {
+    for (asked, seconds) in [("H", 0), ("HT", 1), ("HTTP", 21), ("HTTP/1.", 1000)] {
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        let wait = Mutex::new(Some(wait));
+        let (mut client, serving) = connect(move |_| {
+            let wait = wait.lock().unwrap().take().unwrap();
+            async move {
+                wait.await.unwrap();
+                Given::text("late")
+            }
+        })
+        .await;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        let before = got_in(&mut client, seconds).await;
+        assert_eq!(before, asked, "after {seconds} s");
+        go.send(()).unwrap();
+        let all = before + &rest(&mut client).await;
+        assert_eq!(all, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate");
+        assert!(matches!(serving.await.unwrap(), Ended::Closed));
+    }
+}
+
+/// A closed socket answers the first question with a reset; one that is closed later the next. What works for it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_is_told_from_one_that_half_closes() {
+    for half_closed_before in [false, true] {
+        let (mut client, serving) = connect(|_| std::future::pending::<Response<Given>>()).await;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        quiet().await;
+        if half_closed_before {
+            client.shutdown().await.unwrap();
+            assert_eq!(got(&mut client).await, "H");
+            assert!(!serving.is_finished());
+        }
+        drop(client);
+        let gone = tokio::time::Instant::now();
+        assert!(matches!(serving.await.unwrap(), Ended::Closed));
+        let most = if half_closed_before { 4 } else { 0 };
+        assert!(gone.elapsed() <= Duration::from_secs(most), "after {:?}", gone.elapsed());
+    }
+    let (client, serving, _tell) = half_closed_in_a_stream().await;
+    drop(client);
+    assert!(matches!(serving.await.unwrap(), Ended::Closed));
+}
+
+/// Between chunks it is asked with leading zeros, of which there are never many; the body is the same.
+#[tokio::test(start_paused = true)]
+async fn a_half_closed_client_is_asked_with_zeros_between_chunks() {
+    for (asked, seconds) in [("0", 0), ("00", 1), ("0000", 1000)] {
+        let (mut client, serving, tell) = half_closed_in_a_stream().await;
+        assert_eq!(got_in(&mut client, seconds).await, asked);
+        assert!(!serving.is_finished());
+        tell.send(Some("defgh")).unwrap();
+        assert_eq!(rest(&mut client).await, "5\r\ndefgh\r\n0\r\n\r\n");
+    }
+}
+
+/// Some readers take a zero and the connection's end for the end of the body.
+#[tokio::test(start_paused = true)]
+async fn a_cut_behind_a_zero_is_a_cut() {
+    let (mut client, _serving, tell) = half_closed_in_a_stream().await;
+    assert_eq!(got(&mut client).await, "0");
+    tell.send(None).unwrap();
+    assert_eq!(rest(&mut client).await, "1\r\n");
+    // The same if what serves it is dropped.
+    let (mut client, serving, _tell) = half_closed_in_a_stream().await;
+    assert_eq!(got(&mut client).await, "0");
+    serving.abort();
+    assert_eq!(rest(&mut client).await, "1\r\n");
+}
+
+/// The next byte of a body of announced length is not known: nothing is asked, and all of it comes.
+#[tokio::test(start_paused = true)]
+async fn a_half_closed_client_gets_bodies_that_are_no_chunks_untouched() {
+    let (tell, then) = tokio::sync::oneshot::channel();
+    let then = Mutex::new(Some(then));
+    let (mut client, _serving) = connect(move |_| {
+        let then = then.lock().unwrap().take().unwrap();
+        async move {
+            let mut response = Given::new(Silent { first: Some("abc"), then });
+            response.headers_mut().insert("content-length", HeaderValue::from_static("8"));
+            response
+        }
+    })
+    .await;
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(got(&mut client).await.ends_with("\r\n\r\nabc"));
+    client.shutdown().await.unwrap();
+    assert_eq!(got_in(&mut client, 1000).await, "");
+    tell.send(Some("defgh")).unwrap();
+    assert_eq!(rest(&mut client).await, "defgh");
+}
+
+/// Empty lines before a head are passed over, once each, and are not endless.
+#[tokio::test(start_paused = true)]
+async fn empty_lines_before_a_head_are_bounded() {
+    let (mut client, serving) = connect(|_| async { Given::text("ok") }).await;
+    let ask = "GET / HTTP/1.1\r\n\r\n";
+    client.write_all(format!("\r\n\n\r\n{ask}{}{ask}", "\r\n".repeat(1000)).as_bytes()).await.unwrap();
+    assert_eq!(got(&mut client).await.matches("200 OK").count(), 2);
+    client.write_all("\r\n".repeat(40_000).as_bytes()).await.unwrap();
+    assert!(rest(&mut client).await.starts_with("HTTP/1.1 431 "));
+    assert!(matches!(serving.await.unwrap(), Ended::Refused(_)));
 }

@@ -149,6 +149,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             pool_idle_timeout: LONG,
             max_idle_connections: 256,
             max_connection_age: None,
+            max_response_head: 64 << 10,
             ask_for_usage: false,
         }],
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },

@@ -49,6 +49,8 @@ pub(crate) struct Keep {
     pub(crate) max_idle: usize,
     /// How old a connection may be that takes another request; `None`: any age.
     pub(crate) max_age: Option<Duration>,
+    /// How large a response's head may be, bytes.
+    pub(crate) max_head: usize,
 }
 
 /// What a request needs of a connection.
@@ -237,6 +239,14 @@ impl Reply {
     pub(crate) fn as_wire(&mut self, framing: &Framing) -> Option<&mut client::Reply<Stream, RequestBody>> {
         match self {
             Reply::Http1(receiving) => Some(&mut receiving.reply).filter(|reply| reply.is_framed_as(framing)),
+            Reply::Http2(_) => None,
+        }
+    }
+
+    /// Whether it comes in chunks, and what was taken of it so far is whole ones; `None` where it does not.
+    pub(crate) fn is_between_chunks(&self) -> Option<bool> {
+        match self {
+            Reply::Http1(receiving) => receiving.reply.is_between_chunks(),
             Reply::Http2(_) => None,
         }
     }

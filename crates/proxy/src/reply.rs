@@ -97,6 +97,10 @@ fn words(failure: RelayFailure) -> Words {
         ),
         RelayFailure::BadResponse => Upstream("", "did not answer with HTTP"),
         RelayFailure::UnaskedTls => Upstream("", "answered with TLS where plain HTTP was spoken; is its url https://?"),
+        RelayFailure::ResponseHeadTooLarge => Upstream(
+            "the head of the answer of ",
+            "is larger than max_response_head_bytes, or has more than 512 fields",
+        ),
         RelayFailure::HeadersTimeout => Upstream("", "did not begin to answer within headers_timeout"),
         RelayFailure::FirstTokenTimeout => Upstream("", "sent no token within first_token_timeout"),
         RelayFailure::IdleTimeout => Upstream("", "sent nothing for idle_timeout"),

@@ -178,6 +178,16 @@ impl RequestTap {
     }
 }
 
+/// How many pieces are kept as they come.
+const AS_THEY_COME: usize = 64;
+/// Further ones below this are put together, bytes, until they are [`GATHERED`].
+const SMALL: usize = 1024;
+const GATHERED: usize = 16 * 1024;
+
+fn data_len(frame: &Result<Frame<Bytes>, ClientError>) -> u64 {
+    frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64)
+}
+
 /// A body that was to be read whole.
 pub(crate) enum Whole {
     /// All of its data.
@@ -191,6 +201,8 @@ pub(crate) enum Whole {
 /// A request's body. What was read ahead, to find the model or to ask for usage, comes first.
 pub(crate) struct RequestBody {
     ahead: VecDeque<Result<Frame<Bytes>, ClientError>>,
+    /// Bytes of data in it.
+    held: u64,
     rest: ClientBody,
     tap: Arc<RequestTap>,
     /// On the heap: few have it, and every request would hold the room for it.
@@ -200,7 +212,13 @@ pub(crate) struct RequestBody {
 impl RequestBody {
     /// `limit`: how long it may pause.
     pub(crate) fn new(rest: ClientBody, tap: Arc<RequestTap>, limit: Option<Duration>) -> RequestBody {
-        RequestBody { ahead: VecDeque::new(), rest, tap, patience: limit.map(|limit| Box::new(Patience::new(limit))) }
+        RequestBody {
+            ahead: VecDeque::new(),
+            held: 0,
+            rest,
+            tap,
+            patience: limit.map(|limit| Box::new(Patience::new(limit))),
+        }
     }
 
     /// The next of what the client sends, which may take its time, but not all the time in the world.
@@ -232,8 +250,34 @@ impl RequestBody {
         let Some(frame) = polled else { return false };
         let more = matches!(&frame, Ok(f) if f.is_data());
         self.look(&frame);
-        self.ahead.push_back(frame);
+        self.keep(frame);
         more
+    }
+
+    /// Keeps what was read ahead. Behind the first few, small pieces are put together, or a body of one-byte chunks would
+    /// take a hundred times its size.
+    fn keep(&mut self, frame: Result<Frame<Bytes>, ClientError>) {
+        self.held += data_len(&frame);
+        let many = self.ahead.len() >= AS_THEY_COME;
+        let last = self
+            .ahead
+            .back_mut()
+            .filter(|_| many)
+            .and_then(|last| last.as_mut().ok()?.data_mut())
+            .filter(|l| l.len() < GATHERED);
+        match (last, frame.as_ref().ok().and_then(Frame::data_ref)) {
+            (Some(last), Some(data)) if data.len() < SMALL => {
+                // What was put together here is nobody else's, and grows where it is.
+                let mut gathered = std::mem::take(last).try_into_mut().unwrap_or_else(|shared| {
+                    let mut own = BytesMut::with_capacity(GATHERED + SMALL);
+                    own.extend_from_slice(&shared);
+                    own
+                });
+                gathered.extend_from_slice(data);
+                *last = gathered.freeze();
+            }
+            _ => self.ahead.push_back(frame),
+        }
     }
 
     /// Reads all of it ahead, unless that is more than `most` bytes; a length that is announced tells so at once.
@@ -269,12 +313,14 @@ impl RequestBody {
         let read = std::mem::take(&mut self.ahead);
         let others = read.into_iter().filter(|f| !matches!(f, Ok(frame) if frame.is_data()));
         self.ahead = data.into_iter().map(|part| Ok(Frame::data(part))).chain(others).collect();
+        self.held = self.ahead.iter().map(data_len).sum();
     }
 
     /// Puts what was taken of it in front again.
     pub(crate) fn put_back(&mut self, frames: impl Iterator<Item = Frame<Bytes>>) {
         let behind = std::mem::take(&mut self.ahead);
         self.ahead = frames.map(Ok).chain(behind).collect();
+        self.held = self.ahead.iter().map(data_len).sum();
     }
 
     fn look(&self, frame: &Result<Frame<Bytes>, ClientError>) {
@@ -293,6 +339,7 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let this = self.get_mut();
         if let Some(frame) = this.ahead.pop_front() {
+            this.held -= data_len(&frame);
             return Poll::Ready(Some(frame));
         }
         let polled = ready!(this.poll_rest(cx));
@@ -307,9 +354,7 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let data = self.ahead.iter().filter_map(|f| f.as_ref().ok()?.data_ref());
-        let ahead = data.map(|d| d.len() as u64).sum::<u64>();
-        let rest = self.rest.size_hint();
+        let (ahead, rest) = (self.held, self.rest.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + ahead);
         if let Some(upper) = rest.upper() {

@@ -336,6 +336,12 @@ impl Outgoing for ResponseBody {
             body.end();
         }
     }
+
+    fn is_between_chunks(&self) -> bool {
+        let ResponseBody::Relayed(body) = self else { return false };
+        let upstream = body.upstream.as_ref().filter(|_| body.edited.is_none());
+        upstream.and_then(Reply::is_between_chunks).unwrap_or_else(|| body.frames.is_between_chunks())
+    }
 }
 
 impl Body for ResponseBody {

@@ -55,6 +55,8 @@ pub struct UpstreamConfig {
     /// How old a connection may be that takes another request, so that traffic follows the upstream's name to other
     /// addresses; a tenth more or less for each. `None`: any age.
     pub max_connection_age: Option<Duration>,
+    /// How large a response's head may be, bytes.
+    pub max_response_head: usize,
     /// Whether its streams of chat and completions are asked for their usage where the client does not say. Without effect
     /// where nothing is observed.
     pub ask_for_usage: bool,
@@ -263,6 +265,7 @@ impl UpstreamConfig {
             idle_timeout: self.pool_idle_timeout,
             max_idle: self.max_idle_connections.div_ceil(workers),
             max_age: self.max_connection_age,
+            max_head: self.max_response_head,
         };
         let connect = Arc::new(connector.to(&reach)?);
         let pools =

@@ -31,13 +31,16 @@ fn upstream(name: &str, url: &str) -> UpstreamConfig {
         matches: Match { models: vec![ModelPattern::parse(name)], ..Match::default() },
         rewrite_prefix: None,
         http2: Http2::default(),
+        http2_limits: limpid_proxy::Http2Limits::default(),
         tls_authorities: None,
         connect_timeout: SOON,
         key: None,
+        tcp_keepalive: None,
         timeouts: Timeouts::default(),
         pool_idle_timeout: Duration::ZERO,
         max_idle_connections: 0,
         max_connection_age: None,
+        max_response_head: 64 << 10,
         ask_for_usage: false,
     }
 }
@@ -48,6 +51,10 @@ async fn proxy(upstreams: Vec<UpstreamConfig>) -> (std::net::SocketAddr, Arc<Col
         server: ServerConfig {
             header_timeout: SOON,
             max_head_bytes: 64 << 10,
+            request_body_timeout: None,
+            tcp_keepalive: None,
+            http2_ping_interval: None,
+            http2_ping_timeout: SOON,
             drain_timeout: SOON,
             worker_threads: None,
             pin_workers: false,

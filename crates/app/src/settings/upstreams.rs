@@ -92,6 +92,9 @@ pub struct Upstream {
     /// follows its name to other addresses, and a handshake in five minutes costs nothing. What a connection carries runs to
     /// its end. `0s`: any age.
     pub max_connection_age: Duration,
+    /// The largest head of a response, bytes, with the interim ones before it. Default 64 KiB; clouds send up to 8 KiB. For a
+    /// larger one the client gets 502 (`response_head_too_large`).
+    pub max_response_head_bytes: usize,
     /// Whether its streams of chat and completions are asked for their usage where the client does not say
     /// (`stream_options.include_usage`), and the answer taken out again. Default `false`: it is the one case in which bytes of
     /// a body change.
@@ -160,6 +163,7 @@ impl Upstream {
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
             max_connection_age: r.value("max_connection_age", Duration::from_mins(5)),
+            max_response_head_bytes: r.size("max_response_head_bytes", 64 << 10, 8 << 10..=16 << 20),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
             capture: r.value("capture", false),
             capture_sample: r.optional("capture_sample", |_| Ok(())),

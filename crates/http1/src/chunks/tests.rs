@@ -51,6 +51,7 @@ fn what_is_no_chunk_is_refused() {
         ";a",
         "g",
         "10000000000000000",
+        "00000000000000002",
         "2\n",
         "2\r\r\n",
         "2;a\nb",
@@ -107,4 +108,17 @@ proptest! {
     fn nothing_panics_and_cuts_change_nothing(raw in "[0-9a-f;: \r\nx]{0,60}", piece in 1_usize..9) {
         prop_assert_eq!(read(raw.as_bytes(), piece), read(raw.as_bytes(), raw.len().max(1)));
     }
+}
+
+/// Nothing of what is dropped is endless, nor the zeros before a size.
+#[test]
+fn what_a_sender_may_spend_on_framing_is_bounded() {
+    for endless in ["0", " ", "\t", "a=b;"] {
+        let begin = if endless == "0" { "" } else { "1;" };
+        let begin = if endless.trim().is_empty() { "1" } else { begin };
+        let raw = format!("{begin}{}", endless.repeat(20_000));
+        assert_eq!(read(raw.as_bytes(), 1000), Err(Malformed), "{endless:?}");
+    }
+    let whole = "000000000000000a\r\n0123456789\r\n0000000000000000\r\n\r\n";
+    assert_eq!(read(whole.as_bytes(), 7).unwrap().0, b"0123456789");
 }

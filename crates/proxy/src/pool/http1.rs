@@ -17,6 +17,7 @@ use std::time::Duration;
 use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
 use limpid_http1::client::{self, Connection, SendError};
+use limpid_http1::head::Refused;
 
 use super::terms::{Ages, Terms};
 use super::{Keep, Reply, SendFailed};
@@ -120,10 +121,12 @@ impl Loan {
         mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Reply>, SendFailed>> {
         let spelling = request.body_mut().take_spelling();
-        let (home, mut terms, sending) = (self.home, self.terms, self.connection.send(request, spelling.as_ref()));
+        let connection = self.connection.with_max_head(self.home.keep.max_head);
+        let (home, mut terms, sending) = (self.home, self.terms, connection.send(request, spelling.as_ref()));
         async move {
             let response = sending.await.map_err(|error| {
                 let failure = match error {
+                    SendError::Refused(Refused::TooLarge) => RelayFailure::ResponseHeadTooLarge,
                     SendError::Refused(_) => RelayFailure::BadResponse,
                     SendError::Tls => RelayFailure::UnaskedTls,
                     SendError::Io(ref error) => {

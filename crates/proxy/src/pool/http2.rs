@@ -34,13 +34,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
+use http::{HeaderMap, Uri};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use limpid_core::{Clock, RelayFailure, Tick};
+use limpid_http1::head::Refused;
 use tokio::sync::Notify;
 
 use super::driven::{Driven, Tasks};
@@ -59,8 +60,9 @@ const MAX_STREAMS: usize = 100;
 const STREAM_WINDOW: u32 = 65_535;
 /// The largest window that the protocol has (RFC 9113 §6.9.1), bytes.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// How large a reply's head may be, bytes, as HTTP/2 counts it (RFC 9113 §6.5.2).
-const MAX_HEAD: u32 = 64 * 1024;
+/// How much larger than it may be a reply's head is read all the same: h2 resets a stream whose head is larger without a
+/// word of why.
+const READ_ON: usize = 4;
 /// How many cancelled streams' late frames are told from nonsense.
 const REMEMBERED_RESETS: usize = 10_000;
 /// How long a connection that refused a stream gets no other.
@@ -160,7 +162,7 @@ impl Connections {
             .initial_max_send_streams(0)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEAD)
+            .max_header_list_size(u32::try_from(self.keep.max_head * READ_ON).unwrap_or(u32::MAX))
             .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.ping_interval)
@@ -277,6 +279,10 @@ impl Stream {
         let kept = Kept::new(body, slot.home.limits.resend_bytes);
         let upload = Upload::new(Arc::clone(&kept), uploads, Arc::clone(&slot));
         let failed = match sender.try_send_request(Request::from_parts(head.clone(), upload)).await {
+            Ok(response) if list_size(response.headers()) > slot.home.keep.max_head => {
+                let (failure, error) = (RelayFailure::ResponseHeadTooLarge, Box::new(Refused::TooLarge));
+                return Err(SendFailed { unsent: None, http1_only: false, failure, error });
+            }
             Ok(response) => {
                 kept.answered();
                 return Ok(response.map(|body| Reply::Http2(Receiving { body, heard, _slot: slot })));
@@ -288,6 +294,11 @@ impl Stream {
             Some(Box::new(translate::to_http1(request)))
         }))
     }
+}
+
+/// How large a head is, bytes, as HTTP/2 counts it (RFC 9113 §6.5.2).
+fn list_size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 /// What a request's failure means; `take_back` gives it as it was, if it can.

@@ -379,3 +379,22 @@ async fn clients_of_http_2_are_served_alike() {
     assert!(head.to_lowercase().contains(&format!("content-length: {}", ASKED.len())), "{head}");
     assert_eq!(rig.record().await.usage.unwrap().output_tokens, Some(2));
 }
+
+/// A body that is read ahead in one-byte chunks takes time and room in proportion, and is the same bytes.
+#[tokio::test]
+async fn a_body_of_tiny_chunks_is_read_ahead_in_proportion() {
+    let server = RawServer::start(always(chunked(&[USAGE]))).await.unwrap();
+    let rig = Rig::with(vec![asking(server.addr())], |config| config.observe.request_bytes = 1 << 20).await;
+    let body = format!("{{\"model\":\"m\",\"messages\":\"{}\",\"stream\":true}}", "x".repeat(200_000));
+    let chunks: Vec<u8> = body.bytes().flat_map(|byte| [b'1', b'\r', b'\n', byte, b'\r', b'\n']).collect();
+    let head = format!("POST {CHAT} HTTP/1.1\r\nHost: limpid.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    // A sum over all that is held for each of them would take minutes.
+    let reply = rig.ask(&[head.as_bytes(), &chunks, b"0\r\n\r\n"].concat()).await;
+    assert_eq!(reply.status, 200);
+    let record = rig.record().await;
+    assert_eq!((record.request.usage_asked, record.bytes.request), (Some(UsageAsked::Asked), body.len() as u64));
+    let sent = text(&server.requests()[0]);
+    let sent: String = sent.split("\r\n").filter(|line| line.contains(['x', '{', '}'])).collect();
+    assert!(sent.ends_with(",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"), "{} bytes", sent.len());
+    assert_eq!(sent.matches('x').count(), 200_000);
+}

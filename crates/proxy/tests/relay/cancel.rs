@@ -13,29 +13,26 @@ use crate::common::{CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, chat, ch
 /// How a client goes.
 #[derive(Debug, Clone, Copy)]
 enum Leave {
+    /// Its kernel says that it ends, and to what is written then that nobody is there.
     Close,
     Reset,
-    /// It says that it will send nothing more, and might still listen.
-    HalfClose,
+    /// It says that it will send nothing more, listens, and then is gone after all.
+    HalfCloseAndReset,
 }
 
-const ALL: [Leave; 3] = [Leave::Close, Leave::Reset, Leave::HalfClose];
+const ALL: [Leave; 3] = [Leave::Close, Leave::Reset, Leave::HalfCloseAndReset];
 
-/// Gives back a client that only half left.
-async fn leave(mut client: RawClient, how: Leave) -> Option<RawClient> {
+async fn leave(mut client: RawClient, how: Leave) {
     match how {
         Leave::Close => drop(client),
         Leave::Reset => client.reset().unwrap(),
-        Leave::HalfClose => {
+        Leave::HalfCloseAndReset => {
             client.half_close().await.unwrap();
-            return Some(client);
+            client.reset().unwrap();
         }
     }
-    None
 }
 
-/// A half-closed connection cannot be told from a closed one without trying to write, and both are taken as gone (as
-/// nginx does): a client that half-closes before its answer is there gets none.
 #[tokio::test]
 async fn leaving_while_waiting_for_the_head_closes_upstream() {
     for how in ALL {
@@ -44,15 +41,12 @@ async fn leaving_while_waiting_for_the_head_closes_upstream() {
         let mut client = rig.client().await;
         client.send(&streaming()).await.unwrap();
         server.until(SOON, |seen| seen.first().is_some_and(|s| s.requests.len() == 1)).await.unwrap();
-        let half = leave(client, how).await;
+        leave(client, how).await;
         server.until(SOON, |seen| seen[0].peer_closed).await.unwrap();
         let record = rig.record().await;
         assert_eq!(outcome(&record), (Category::Cancelled, "client_gone", Ending::ClientGone), "{how:?}");
         assert_eq!((record.status, record.attempts, record.usage.clone()), (None, 1, None));
         assert_eq!((record.timeline.headers, record.timeline.ttft()), (None, None));
-        if let Some(mut client) = half {
-            assert_eq!(client.read_to_end(SOON).await.unwrap(), b"");
-        }
     }
 }
 
@@ -66,7 +60,7 @@ async fn leaving_in_mid_stream_closes_upstream() {
         let mut client = rig.client().await;
         client.send(&streaming()).await.unwrap();
         client.read_until(&two, SOON).await.unwrap();
-        let _half = leave(client, how).await;
+        leave(client, how).await;
         server.until(SOON, |seen| seen[0].peer_closed).await.unwrap();
         let record = rig.record().await;
         assert_eq!(outcome(&record), (Category::Cancelled, "client_gone", Ending::ClientGone), "{how:?}");
@@ -174,4 +168,110 @@ async fn leaving_with_a_pipelined_request_is_noticed_in_mid_stream() {
     go.notify_one();
     server.until(SOON, |seen| seen[0].peer_closed).await.unwrap();
     assert_eq!(outcome(&rig.record().await), (Category::Cancelled, "client_gone", Ending::ClientGone));
+}
+
+/// A half-close is no departure while an answer is owed: the head, the events and the end come, whenever it was.
+#[tokio::test]
+async fn a_client_that_half_closes_gets_its_whole_answer() {
+    let events = [chunk(EVENT), chunk(EVENT), chunk(DONE), LAST_CHUNK.to_vec()];
+    for after in 0..=events.len() {
+        let go = Arc::new(Notify::new());
+        let mut script = vec![Step::ReadRequest];
+        let mut before = SSE_HEAD.to_vec();
+        if after == 0 {
+            script.push(Step::Wait(Arc::clone(&go)));
+        }
+        script.push(Step::send(SSE_HEAD));
+        for (n, event) in events.iter().enumerate() {
+            if n + 1 == after {
+                script.push(Step::Wait(Arc::clone(&go)));
+            }
+            if n + 1 < after {
+                before.extend_from_slice(event);
+            }
+            script.push(Step::send(event.clone()));
+        }
+        let server = RawServer::start(script).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let mut client = rig.client().await;
+        client.send(&streaming()).await.unwrap();
+        let mut got = Vec::new();
+        if after > 0 {
+            got = client.read_until(&before[before.len() - 4..], SOON).await.unwrap();
+            while got.len() < before.len() {
+                got.extend(client.read_until(&before[before.len() - 4..], SOON).await.unwrap());
+            }
+        }
+        client.half_close().await.unwrap();
+        server.until(SOON, |seen| seen.first().is_some_and(|s| s.requests.len() == 1)).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        go.notify_one();
+        got.extend(client.read_to_end(SOON).await.unwrap());
+        let whole = [SSE_HEAD, &events.concat()].concat();
+        // A leading zero of the chunk's size may ask whether it is still there.
+        let asked = [&before[..], b"0", &whole[before.len()..]].concat();
+        assert!(got == whole || (after > 0 && got == asked), "{after}: {}", got.escape_ascii());
+        let record = rig.record().await;
+        assert_eq!(outcome(&record), (Category::Ok, "stop", Ending::End), "{after}");
+        assert_eq!(record.token_events, Some(2));
+    }
+}
+
+/// Whatever the framing and the version; and limpid's own answers.
+#[tokio::test]
+async fn a_half_close_costs_no_kind_of_answer() {
+    let sized = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let to_end = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc";
+    for (reply, ask, want) in [
+        (sized, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", sized.to_owned()),
+        (sized, "GET / HTTP/1.0\r\n\r\n", sized.replace("1.1", "1.0")),
+        (to_end, "GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nabc".to_owned()),
+    ] {
+        let go = Arc::new(Notify::new());
+        let script = vec![Step::ReadRequest, Step::Wait(Arc::clone(&go)), Step::send(reply)];
+        let server = RawServer::start(script).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let mut client = rig.client().await;
+        client.send(ask.as_bytes()).await.unwrap();
+        client.half_close().await.unwrap();
+        server.until(SOON, |seen| seen.first().is_some_and(|s| s.requests.len() == 1)).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        go.notify_one();
+        let got = client.read_to_end(SOON).await.unwrap();
+        assert_eq!(got.escape_ascii().to_string(), want.as_bytes().escape_ascii().to_string());
+        assert_eq!(outcome(&rig.record().await), (Category::Ok, "ok", Ending::End));
+    }
+    let rig = Rig::with(vec![crate::common::upstream("only", "http://127.0.0.1:1")], |_| {}).await;
+    let mut client = rig.client().await;
+    client.send(&chat("{}")).await.unwrap();
+    client.half_close().await.unwrap();
+    assert!(client.read_to_end(SOON).await.unwrap().starts_with(b"HTTP/1.1 502 Bad Gateway\r\n"));
+}
+
+/// Requests that came before the half-close are answered, one after the other; then the connection ends.
+#[tokio::test]
+async fn a_half_close_behind_pipelined_requests_ends_behind_the_last_answer() {
+    let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let server = RawServer::start(vec![Step::ReadRequest, Step::send(reply), Step::Repeat]).await.unwrap();
+    let rig = Rig::to(server.addr()).await;
+    let mut client = rig.client().await;
+    client.send(&[chat("{}"), chat("{}"), chat("{}")].concat()).await.unwrap();
+    client.half_close().await.unwrap();
+    assert_eq!(client.read_to_end(SOON).await.unwrap(), reply.repeat(3).as_bytes());
+    assert!(rig.records(3).await.iter().all(|r| r.outcome.category == Category::Ok));
+}
+
+/// A client whose next request is on the wire already, and that is not answered yet, is watched all the same.
+#[tokio::test]
+async fn leaving_with_a_pipelined_request_is_noticed_in_silence() {
+    for how in ALL {
+        let server = RawServer::start(vec![Step::ReadRequest, Step::ReadToEnd]).await.unwrap();
+        let rig = Rig::to(server.addr()).await;
+        let mut client = rig.client().await;
+        client.send(&[streaming(), chat("{}")].concat()).await.unwrap();
+        server.until(SOON, |seen| seen.first().is_some_and(|s| s.requests.len() == 1)).await.unwrap();
+        leave(client, how).await;
+        server.until(SOON, |seen| seen[0].peer_closed).await.unwrap();
+        assert_eq!(outcome(&rig.record().await), (Category::Cancelled, "client_gone", Ending::ClientGone), "{how:?}");
+    }
 }

@@ -142,6 +142,7 @@ pub(crate) fn upstream(name: &str, url: &str) -> UpstreamConfig {
         pool_idle_timeout: Duration::from_secs(60),
         max_idle_connections: 16,
         max_connection_age: None,
+        max_response_head: 64 << 10,
         ask_for_usage: false,
     }
 }

@@ -264,6 +264,35 @@ async fn a_reply_with_a_head_well_above_64_kib_is_refused() {
         let reply = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(size));
         let server = RawServer::start(always(reply)).await.unwrap();
         let rig = Rig::to(server.addr()).await;
-        assert_eq!(rig.ask(&request("GET", "/", &[], b"")).await.status, status, "{size}");
+        let got = rig.ask(&request("GET", "/", &[], b"")).await;
+        assert_eq!(got.status, status, "{size}");
+        if status == 502 {
+            assert_eq!(got.header("x-limpid-error"), Some("response_head_too_large"));
+            let record = rig.record().await;
+            assert_eq!(outcome(&record), (Category::Network, "response_head_too_large", Ending::UpstreamError));
+            assert_eq!(record.outcome.retryable, Some(limpid_core::Retryable::No));
+        }
+    }
+}
+
+/// The setting counts, whatever the number of heads and lines that make it up.
+#[tokio::test]
+async fn the_limit_of_a_replys_head_is_a_setting() {
+    let end = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    for (reply, least) in [
+        (format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(100_000)), 128 << 10),
+        (interim.repeat(1000) + end, 64 << 10),
+        ("\r\n".repeat(10_000) + end, 32 << 10),
+    ] {
+        let server = RawServer::start(always(reply)).await.unwrap();
+        for (limit, status) in [(8 << 10, 502), (least, 200)] {
+            let mut only = upstream("only", &server.url());
+            only.max_response_head = limit;
+            let rig = Rig::with(vec![only], |_| {}).await;
+            assert_eq!(rig.ask(&request("GET", "/", &[], b"")).await.status, status, "{limit}");
+            let reason = if status == 200 { "ok" } else { "response_head_too_large" };
+            assert_eq!(rig.record().await.outcome.reason, reason);
+        }
     }
 }

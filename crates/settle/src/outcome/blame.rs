@@ -12,7 +12,7 @@
 //! | `rate_limit` | client | later | |
 //! | `overloaded`, `unavailable` | upstream | later | `bad_gateway`: yes |
 //! | `upstream_error` | upstream | yes | `out_of_memory`, `engine_dead`: later; `not_supported`: no |
-//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`, `unreachable`: later; `tls`: no; `bad_response`: upstream, no; `stream_refused`: upstream, later; `resend_too_large`: upstream |
+//! | `network` | network | yes | `dns`, `connect_refused`, `connect_failed`, `unreachable`: later; `tls`: no; `bad_response`, `response_head_too_large`: upstream, no; `stream_refused`: upstream, later; `resend_too_large`: upstream |
 //! | `timeout` | upstream | later | `connect_timeout`, `dns_timeout`, `ping_timeout`: network |
 //! | `stream_error` | upstream | yes | `cut_off`: network; `out_of_memory`, `engine_dead`: later |
 //! | `cancelled` | client | no | `shutdown`: limpid, yes |
@@ -39,7 +39,7 @@ pub(super) fn of(category: Category, reason: &str) -> Option<(Fault, Retryable)>
         (Category::UpstreamError | Category::StreamError, _) => (Upstream, Yes),
         (Category::Network, "dns" | "connect_refused" | "connect_failed" | "unreachable") => (Network, Later),
         (Category::Network, "tls") => (Network, No),
-        (Category::Network, "bad_response") => (Upstream, No),
+        (Category::Network, "bad_response" | "response_head_too_large") => (Upstream, No),
         (Category::Network, "stream_refused") => (Upstream, Later),
         (Category::Network, "resend_too_large") => (Upstream, Yes),
         (Category::Network, _) => (Network, Yes),
