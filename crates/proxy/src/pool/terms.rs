@@ -76,7 +76,7 @@ impl Terms {
 
     /// Until when it may be used again, if it is unused from now on; `None` if not at all.
     pub(super) fn until(&self, now: Tick, idle_timeout: Duration) -> Option<Tick> {
-        let told = self.idle.map(|told| told - MARGIN.min(told / 2));
+        let told = self.idle.map(|told| told.saturating_sub(MARGIN.min(told / 2)));
         let idle = told.map_or(idle_timeout, |told| told.min(idle_timeout));
         let until = now.plus(idle).min(self.age_ends);
         (self.requests > 0 && until > now).then_some(until)
