@@ -15,6 +15,12 @@ pub enum RelayFailure {
     NoRoute,
     /// The request's framing or a field is not acceptable; nothing went upstream.
     BadRequest,
+    /// It is CONNECT.
+    ConnectMethod,
+    /// The method may show the upstream's own key, with which it would go.
+    KeyMethod,
+    /// The path could lead out of what the upstream may be asked for: it has dot segments, or is `*`.
+    PathRefused,
     /// The client's body broke off or was malformed after the request had started upstream.
     RequestBody,
     /// The client's body paused for longer than the limit on that.
@@ -119,6 +125,9 @@ impl RelayFailure {
     pub const ALL: &'static [RelayFailure] = &[
         RelayFailure::NoRoute,
         RelayFailure::BadRequest,
+        RelayFailure::ConnectMethod,
+        RelayFailure::KeyMethod,
+        RelayFailure::PathRefused,
         RelayFailure::RequestBody,
         RelayFailure::RequestBodyTimeout,
         RelayFailure::Draining,
@@ -161,6 +170,9 @@ impl RelayFailure {
         match self {
             RelayFailure::NoRoute => Facts("no_route", Rejected, 404),
             RelayFailure::BadRequest => Facts("bad_request", Rejected, 400),
+            RelayFailure::ConnectMethod => Facts("method_refused", Rejected, 405),
+            RelayFailure::KeyMethod => Facts("method_refused", Rejected, 405),
+            RelayFailure::PathRefused => Facts("path_refused", Rejected, 400),
             RelayFailure::RequestBody => Facts("request_body", ClientRequest, 400),
             RelayFailure::RequestBodyTimeout => Facts("request_body_timeout", ClientRequest, 408),
             RelayFailure::Draining => Facts("draining", Rejected, 503),

@@ -177,5 +177,30 @@ fn larger(size: u64, hex: u8) -> Option<u64> {
     size.checked_mul(16)?.checked_add(u64::from(digit))
 }
 
+/// Moves together what remains of `read` bytes in `into` without the asides. Says how many were used and remain, and
+/// whether they are sound.
+pub(crate) fn without_asides(
+    chunks: &mut Chunks,
+    read: usize,
+    into: &mut [u8],
+    saw: &mut impl FnMut(&[u8]),
+) -> (usize, usize, bool) {
+    let (mut from, mut to) = (0, 0);
+    while from < read && !chunks.is_end() {
+        let Ok((part, count)) = chunks.next(&into[from..read]) else { return (from, to, false) };
+        if part == Part::Data {
+            saw(&into[from..from + count]);
+        }
+        if part != Part::Aside {
+            if from != to {
+                into.copy_within(from..from + count, to);
+            }
+            to += count;
+        }
+        from += count;
+    }
+    (from, to, true)
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,9 +17,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::chunks::{Chunks, Part};
+use crate::chunks;
 use crate::framing::{BodyError, Framing, Reading, Wire};
 use crate::head::{self, Refused, ResponseHead};
+use crate::reuse::Reuse;
 use crate::scratch::{poll_read, poll_read_behind};
 use crate::spelling::Spelling;
 use crate::trailers;
@@ -97,7 +98,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let asked = request.method().clone();
-        let upload = Some(Box::new(Upload::new(request, spelling)));
+        let (upload, sent) = Upload::new(request, spelling);
+        let upload = Some(Box::new(upload));
         let Connection { io, max_head } = self;
         let mut waiting = Waiting { io, upload, read: BytesMut::new(), asked, seen: 0, passed_over: 0, max_head };
         // The future holds nothing twice: one is made for every request.
@@ -105,7 +107,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             let head = poll_fn(|cx| waiting.poll_head(cx)).await?;
             let Waiting { io, upload, read, .. } = waiting;
             let ResponseHead { parts, spelling, reading, keep_alive } = head;
-            let reply = Reply { io, read, reading, malformed: false, keep_alive, upload, spelling: Some(spelling) };
+            let length = reading.length();
+            let reuse = sent.answered(keep_alive && upload.is_none(), parts.status, parts.version, length);
+            let reply = Reply { io, read, reading, malformed: false, reuse, upload, spelling: Some(spelling) };
             Ok(Response::from_parts(parts, reply))
         }
     }
@@ -176,7 +180,8 @@ fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// Goes on with an upload, if there is one that can go on. One that cannot be written is given up.
+/// Goes on with an upload, if there is one that can go on. One that cannot be written is given up, and never
+/// goes.
 fn drive<T, B>(upload: &mut Option<Box<Upload<B>>>, io: &mut T, cx: &mut Context<'_>) -> Result<(), B::Error>
 where
     T: AsyncWrite + Unpin,
@@ -204,7 +209,8 @@ pub struct Reply<T, B> {
     reading: Reading,
     /// What came last is no chunk.
     malformed: bool,
-    keep_alive: bool,
+    /// As far as the heads tell.
+    reuse: Reuse,
     upload: Option<Box<Upload<B>>>,
     spelling: Option<Spelling>,
 }
@@ -294,7 +300,7 @@ where
                 Ok(Wire { bytes: read, ended: false })
             }
             Reading::Chunks(chunks) => {
-                let (used, mut bytes, mut sound) = without_asides(chunks, read, into, saw);
+                let (used, mut bytes, mut sound) = chunks::without_asides(chunks, read, into, saw);
                 let ended = chunks.is_end();
                 if ended {
                     self.read.extend_from_slice(&into[used..read]);
@@ -333,42 +339,21 @@ where
         self.reading.length()
     }
 
-    /// The connection, if it can carry another request: the body is whole, nothing came behind it, the request is up, and
-    /// nobody said that this was the last.
+    /// When the connection may carry another request; see [`reuse`](crate::reuse).
+    pub fn reuse(&self) -> Reuse {
+        let clear = self.reading.is_end() && self.read.is_empty() && self.upload.is_none();
+        if clear { self.reuse } else { Reuse::Never }
+    }
+
+    /// The connection, unless it is to be closed. [`Reply::reuse`] tells from when on it may be used.
     pub fn into_idle(self) -> Option<Connection<T>> {
-        let good = self.keep_alive && self.reading.is_end() && self.read.is_empty() && self.upload.is_none();
-        good.then(|| Connection::new(self.io))
+        (self.reuse() != Reuse::Never).then(|| Connection::new(self.io))
     }
 
     /// The transport and what was read of it behind the head: after a 101.
     pub fn into_switched(self) -> (T, BytesMut) {
         (self.io, self.read)
     }
-}
-
-/// Moves together what remains of `read` bytes in `into` without the asides. Says how many were used and remain, and
-/// whether they are sound.
-fn without_asides(
-    chunks: &mut Chunks,
-    read: usize,
-    into: &mut [u8],
-    saw: &mut impl FnMut(&[u8]),
-) -> (usize, usize, bool) {
-    let (mut from, mut to) = (0, 0);
-    while from < read && !chunks.is_end() {
-        let Ok((part, count)) = chunks.next(&into[from..read]) else { return (from, to, false) };
-        if part == Part::Data {
-            saw(&into[from..from + count]);
-        }
-        if part != Part::Aside {
-            if from != to {
-                into.copy_within(from..from + count, to);
-            }
-            to += count;
-        }
-        from += count;
-    }
-    (from, to, true)
 }
 
 impl<T, B> Body for Reply<T, B>

@@ -14,6 +14,8 @@
 //! | [`spelling`] | the case that their names came in, and what else of a head would be lost |
 //! | [`chunks`] | the chunked coding, followed byte by byte |
 //! | [`framing`] | where a body ends, and how one is framed |
+//! | [`reuse`] | whether an upstream's connection may carry another request |
+//! | [`trailers`] | fields behind a body, and which of them may pass |
 //! | [`scratch`] | the one buffer of each thread |
 //!
 //! The heads' grammar is `httparse`'s. What it takes is strict: no blank before a colon, no folded lines, no bare CR; a
@@ -27,14 +29,15 @@ pub mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
+pub mod reuse;
 pub mod scratch;
 pub mod server;
 pub mod spelling;
+pub mod trailers;
 
 mod half_close;
 mod inbound;
 mod respond;
-mod trailers;
 mod upload;
 
 /// How many fields a head or the trailers may have, on both legs. hyper's own bound is 100, and a reply above it would be

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
 use crate::framing::{Framing, ends_in_chunked};
+use crate::reuse::Sent;
 use crate::spelling::Spelling;
 use crate::{head, trailers};
 
@@ -32,13 +33,15 @@ pub(crate) struct Upload<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
-    pub(crate) fn new(request: Request<B>, spelling: Option<&Spelling>) -> Upload<B> {
+    /// The request's bytes to be, and what of it decides on its connection.
+    pub(crate) fn new(request: Request<B>, spelling: Option<&Spelling>) -> (Upload<B>, Sent) {
         let (parts, body) = request.into_parts();
-        let (framing, more) = framing(&parts.method, &parts.headers, &body);
+        let (framing, more) = framing(&parts.headers, &body);
+        let sent = Sent::new(&parts.method, &parts.headers, framing != Framing::None);
         let gathered = framing == Framing::None;
         let mut out = Vec::with_capacity(1024);
         head::write_request(&parts, spelling, more.as_bytes(), &mut out);
-        Upload { body, framing, out, written: 0, gathered }
+        (Upload { body, framing, out, written: 0, gathered }, sent)
     }
 
     /// Writes what can be written. Ready once no more will be: with whether all was. A body that breaks off is an error.
@@ -113,8 +116,9 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
     }
 }
 
-/// How the body is framed, and the lines that say so where the head does not.
-fn framing<B: Body>(method: &Method, fields: &HeaderMap, body: &B) -> (Framing, String) {
+/// How the body is framed, and the lines that say so where the head does not. Whatever the method is: one that has a body
+/// keeps it (over HTTP/2 its length need not be told).
+fn framing<B: Body>(fields: &HeaderMap, body: &B) -> (Framing, String) {
     let chunked = || Framing::chunked(fields);
     if ends_in_chunked(fields).is_some() {
         return (chunked(), String::new());
@@ -127,8 +131,6 @@ fn framing<B: Body>(method: &Method, fields: &HeaderMap, body: &B) -> (Framing, 
     }
     match body.size_hint().exact() {
         Some(length) => (Framing::Length, format!("content-length: {length}\r\n")),
-        // These almost never have a body, and none is told of.
-        None if matches!(*method, Method::GET | Method::HEAD | Method::CONNECT) => (Framing::None, String::new()),
         None => (chunked(), "transfer-encoding: chunked\r\n".to_owned()),
     }
 }

@@ -58,7 +58,7 @@ async fn a_connection_is_kept_if_nothing_is_left_on_it() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokE", Framing::Length, false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Framing::Length, true),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Framing::Length, false),
-        ("HTTP/1.1 204 No Content\r\n\r\n", Framing::Length, true),
+        ("HTTP/1.1 204 No Content\r\n\r\n", Framing::Length, false),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok", Framing::Length, false),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", chunked(), true),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n\n", chunked(), false),

@@ -7,17 +7,23 @@
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use limpid_core::RelayFailure;
 
 use crate::headers::{is_chunked, is_plain_chunked};
 
-/// Refuses a request whose length, transfer coding or `Host` is not one plain value.
+/// Refuses a request whose target, length, transfer coding or `Host` is not one plain value, and CONNECT, whatever its form:
+/// a 2xx to it has no body for one reader, and one for another (RFC 9110 §9.3.6).
 ///
 /// # Errors
 ///
-/// [`RelayFailure::BadRequest`]; nothing may go upstream, and what follows on the connection cannot be trusted.
+/// [`RelayFailure::BadRequest`] or [`RelayFailure::ConnectMethod`]; nothing may go upstream, and what follows on the
+/// connection cannot be trusted.
 pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
+    // A server may take no heed of the case.
+    if request.method().as_str().eq_ignore_ascii_case("CONNECT") {
+        return Err(RelayFailure::ConnectMethod);
+    }
     let fields = request.headers();
     let (mut framed, mut hosts) = (0, 0);
     // One walk: looking for each in the map takes longer.
@@ -42,7 +48,26 @@ pub(crate) fn request<B>(request: &Request<B>) -> Result<(), RelayFailure> {
         Version::HTTP_2 => hosts == 1 || (hosts == 0 && request.uri().authority().is_some()),
         _ => hosts <= 1,
     };
-    if fields_are_sound && framed <= 1 && named { Ok(()) } else { Err(RelayFailure::BadRequest) }
+    if fields_are_sound && framed <= 1 && named && target_is_sound(request) {
+        Ok(())
+    } else {
+        Err(RelayFailure::BadRequest)
+    }
+}
+
+/// Whether the target has a form that goes up as a path (RFC 9112 §3.2, RFC 9113 §8.3.1): one that begins with a slash, alone
+/// or behind an authority without user and password; an empty path only behind such a one in HTTP/1.1, where it is `/`; `*`
+/// for OPTIONS alone. A fragment is cut off before.
+fn target_is_sound<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    let Some(target) = uri.path_and_query().map(http::uri::PathAndQuery::as_str) else { return false };
+    let user = uri.authority().is_some_and(|a| a.as_str().contains('@'));
+    let form = match target.as_bytes().first() {
+        Some(b'/') => true,
+        Some(b'?') => request.version() != Version::HTTP_2 && uri.authority().is_some(),
+        _ => target == "*" && *request.method() == Method::OPTIONS,
+    };
+    form && !user
 }
 
 /// Whether a name is that of a length or a coding but for what stands between its letters, such as `content_length`.
@@ -136,6 +161,32 @@ mod tests {
         assert!(!asked(Version::HTTP_2, "/", &[]), "neither authority nor host");
         assert!(asked(Version::HTTP_2, "/", &[("host", "a")]));
         assert!(asked(Version::HTTP_11, "http://b/", &[("host", "a")]), "the target wins");
+    }
+
+    #[test]
+    fn targets() {
+        let sound = |version: Version, method: &str, uri: &str| {
+            request(&Request::builder().version(version).method(method).uri(uri).header("host", "h").body(()).unwrap())
+        };
+        let (ok, bad) = (Ok(()), Err(RelayFailure::BadRequest));
+        for (method, uri, want) in [
+            ("GET", "/a?b", ok),
+            ("GET", "http://h/a", ok),
+            ("GET", "http://h?q=1", ok),
+            ("GET", "http://h", ok),
+            ("OPTIONS", "*", ok),
+            ("GET", "*", bad),
+            ("GET", "h:80", bad),
+            ("GET", "http://u:p@h/", bad),
+            ("GET", "http://u@h?q", bad),
+            ("CONNECT", "h:80", Err(RelayFailure::ConnectMethod)),
+            ("CONNECT", "/v1/x", Err(RelayFailure::ConnectMethod)),
+            ("connect", "http://h/x", Err(RelayFailure::ConnectMethod)),
+        ] {
+            assert_eq!(sound(Version::HTTP_11, method, uri), want, "{method} {uri}");
+        }
+        assert_eq!(sound(Version::HTTP_2, "GET", "http://h?q=1"), bad, "`:path: ?q=1`");
+        assert_eq!(sound(Version::HTTP_2, "GET", "http://h/?q=1"), ok);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{StatusCode, Version};
+use limpid_http1::trailers;
 use limpid_route::is_limpid_field;
 
 /// The request's fields, which came by `version`, as they go upstream over HTTP/1.1: `Host` is the upstream's, limpid's own
@@ -76,7 +77,7 @@ fn carry_over(fields: HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) 
             CONTENT_LENGTH => fields.contains_key(TRANSFER_ENCODING) || out.contains_key(CONTENT_LENGTH),
             HOST => false,
             UPGRADE => !keep.switch,
-            _ => is_hop_by_hop(name) || named.iter().any(|n| name.as_str().eq_ignore_ascii_case(n)),
+            _ => is_hop_by_hop(name) || named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes())),
         };
         if !hop_by_hop && !own(name) {
             out.append(name.clone(), value.clone());
@@ -111,15 +112,23 @@ pub(crate) fn is_chunked(coding: &HeaderValue) -> bool {
 }
 
 /// The names that `Connection` lists. Framing and `Host` are not for a sender to remove, whatever it lists.
-fn named_by_connection(fields: &HeaderMap) -> Vec<&str> {
-    fields
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .map(str::trim)
-        .filter(|n| !n.is_empty())
-        .collect()
+fn named_by_connection(fields: &HeaderMap) -> Vec<&[u8]> {
+    listed(fields, &CONNECTION).collect()
+}
+
+/// The members of a field that is a list. By bytes: one that is no text must not hide the others.
+pub(crate) fn listed<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let members = fields.get_all(name).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// A request's trailers without such as may not go up: those of `limpid_http1::trailers`, and limpid's own fields.
+pub(crate) fn request_trailers(fields: HeaderMap) -> HeaderMap {
+    let pass = |name: &HeaderName| trailers::may_pass(name) && !is_limpid_field(name);
+    if fields.keys().all(pass) {
+        return fields;
+    }
+    fields.iter().filter(|(name, _)| pass(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +167,15 @@ mod tests {
                 "authorization: Bearer k"
             ]
         );
+    }
+
+    #[test]
+    fn a_member_of_connection_that_is_no_text_hides_no_other() {
+        let mut sent = fields(&[("host", "h"), ("x-a", "1"), ("x-b", "2"), ("x-c", "3")]);
+        sent.append(CONNECTION, HeaderValue::from_bytes(b"x-a, \xff").unwrap());
+        sent.append(CONNECTION, HeaderValue::from_bytes(b"\xe9,X-B").unwrap());
+        let out = request(sent, Version::HTTP_11, &HeaderValue::from_static("up"), false);
+        assert_eq!(lines(&out), ["host: up", "x-c: 3"]);
     }
 
     #[test]

@@ -13,10 +13,11 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Body;
 use limpid_core::RelayFailure;
-use limpid_route::{Subject, classify};
+use limpid_route::{Subject, classify, has_dot_segments};
 
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Answer;
@@ -25,7 +26,7 @@ use crate::request_body::{ClientBody, RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
 use crate::workers::Worker;
-use crate::{ask_usage, forward, framing, headers, model_peek, reply, upgrade};
+use crate::{ask_usage, credentials, forward, framing, headers, model_peek, reply, upgrade};
 
 /// One request, from its head to the hand-over of the response's body.
 pub(crate) async fn live(
@@ -53,6 +54,11 @@ pub(crate) async fn live(
     if asks && let Err(failure) = ask_usage::ask(&mut request, exchange.subject().0, shared.observe.request_bytes).await
     {
         return reply::answer(exchange, failure);
+    }
+
+    // Over HTTP/2 only its end tells that there is none.
+    if has_unsure_body(&request) {
+        Box::pin(request.body_mut().read_to_data()).await;
     }
 
     // Sent as it came, but for hop-by-hop fields, the Host and limpid's own fields.
@@ -109,10 +115,24 @@ fn subject<B>(request: &Request<B>) -> Subject<'_> {
     Subject { host, path: request.uri().path(), model: None }
 }
 
+/// Whether a method that seldom has a body may have one, of a length that is not told.
+fn has_unsure_body(request: &Request<RequestBody>) -> bool {
+    request.version() == Version::HTTP_2
+        && !matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
+        && !request.body().is_end_stream()
+        && !request.headers().contains_key(CONTENT_LENGTH)
+}
+
 /// Makes the request what the upstream gets. Its body carries how its head was written.
 fn for_upstream(upstream: &Upstream, request: &mut Request<RequestBody>, websocket: bool) -> Result<(), RelayFailure> {
     let asked = request.uri().path_and_query().ok_or(RelayFailure::BadRequest)?;
-    let path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
+    if upstream.confined && (asked.path() == "*" || has_dot_segments(asked.path())) {
+        return Err(RelayFailure::PathRefused);
+    }
+    let mut path = upstream.target.path(asked, upstream.rewrite()).map_err(|_| RelayFailure::Internal)?;
+    if upstream.key.is_some() {
+        path = credentials::before_own_key(request.method(), path)?;
+    }
     *request.uri_mut() = Uri::from(path);
     if let Some(takes) = TakesTrailers::read(request.headers()) {
         request.extensions_mut().insert(takes);
@@ -121,7 +141,7 @@ fn for_upstream(upstream: &Upstream, request: &mut Request<RequestBody>, websock
     let fields = std::mem::take(request.headers_mut());
     let fields = headers::request(fields, version, upstream.target.host_field(), websocket);
     *request.headers_mut() = match &upstream.key {
-        Some(key) => key.replace(&fields),
+        Some(key) => key.replace(&fields, request.uri().path()),
         None => fields,
     };
     Ok(())

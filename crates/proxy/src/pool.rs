@@ -31,6 +31,7 @@ use limpid_core::{Clock, RelayFailure};
 use limpid_http1::client;
 use limpid_http1::framing::Framing;
 use limpid_http1::spelling::Spelling;
+use limpid_http1::trailers;
 use tokio::sync::watch;
 
 use crate::connect::{Connect, Offer, Stream};
@@ -224,14 +225,25 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// The next frame; `None` at the announced end.
+    /// The next frame, of trailers those that may pass; `None` at the announced end.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match self {
-            Reply::Http1(receiving) => {
-                let frame = Pin::new(&mut receiving.reply).poll_frame(cx);
-                frame.map_err(|error| BrokenOff::Upstream(Box::new(error)))
+        loop {
+            let frame = match self {
+                Reply::Http1(receiving) => {
+                    let frame = Pin::new(&mut receiving.reply).poll_frame(cx);
+                    frame.map_err(|error| BrokenOff::Upstream(Box::new(error)))
+                }
+                Reply::Http2(receiving) => receiving.poll_frame(cx),
+            };
+            match frame {
+                Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {
+                    let Ok(mut fields) = frame.into_trailers() else { continue };
+                    if trailers::retain(&mut fields) {
+                        return Poll::Ready(Some(Ok(Frame::trailers(fields))));
+                    }
+                }
+                frame => return frame,
             }
-            Reply::Http2(receiving) => receiving.poll_frame(cx),
         }
     }
 

@@ -5,7 +5,7 @@
 //! carries the reason, so that nobody takes such an answer for the upstream's.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
 use limpid_core::{Endpoint, RelayFailure, Shortage, TlsFault};
 use serde_json::json;
@@ -15,14 +15,24 @@ use crate::response_body::ResponseBody;
 
 const X_LIMPID_ERROR: HeaderName = HeaderName::from_static("x-limpid-error");
 
+/// The methods that may go up, also with an upstream's own key.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// The answer to the client; it ends the exchange.
 pub(crate) fn answer(exchange: Exchange, failure: RelayFailure) -> Response<ResponseBody> {
     let (endpoint, upstream) = exchange.subject();
     let mut response = response(failure, endpoint, upstream);
-    if matches!(failure, RelayFailure::BadRequest | RelayFailure::RequestBodyTimeout) {
-        // Where one request could be taken two ways, what follows it cannot be trusted; a body that did not come is not waited
-        // for either (RFC 9110 §15.5.9). HTTP/2 drops the field.
+    let method = matches!(failure, RelayFailure::ConnectMethod | RelayFailure::KeyMethod);
+    let closes =
+        matches!(failure, RelayFailure::BadRequest | RelayFailure::PathRefused | RelayFailure::RequestBodyTimeout);
+    if method || closes {
+        // Where one request could be taken two ways, what follows it cannot be trusted (behind CONNECT, it may be no HTTP); a
+        // body that did not come is not waited for either (RFC 9110 §15.5.9). HTTP/2 drops the field.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if method {
+        // Demanded of a 405 (RFC 9110 §15.5.6).
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     }
     exchange.answered_by_limpid(response.status().as_u16(), failure);
     response
@@ -77,6 +87,17 @@ fn words(failure: RelayFailure) -> Words {
     match failure {
         RelayFailure::NoRoute => Own("no upstream is configured for this host, path and model"),
         RelayFailure::BadRequest => Own("the request cannot be forwarded: its target, Host or framing is not sound"),
+        RelayFailure::ConnectMethod => {
+            Own("CONNECT is refused: this is no forward proxy; send requests to it as to the API itself")
+        }
+        RelayFailure::KeyMethod => Own(
+            "the method is refused: the upstream is asked with a key of its own, which goes with GET, HEAD, POST, PUT, \
+             PATCH, DELETE and OPTIONS only",
+        ),
+        RelayFailure::PathRefused => Own(
+            "the path may lead out of what the upstream may be asked for; send it without '*' and without '.' and '..' \
+             segments, also encoded ones",
+        ),
         RelayFailure::RequestBody => Own("the request's body broke off"),
         RelayFailure::RequestBodyTimeout => Own("the request's body did not go on within request_body_timeout"),
         RelayFailure::Draining => Own("shutting down"),

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::client_body::Patience;
 pub(crate) use crate::client_body::{ClientBody, ClientError};
+use crate::headers;
 
 /// What is seen of a request's body.
 pub(crate) struct RequestTap {
@@ -280,6 +281,20 @@ impl RequestBody {
         }
     }
 
+    /// Reads ahead up to its first data, or its end.
+    pub(crate) async fn read_to_data(&mut self) {
+        while self.ahead.is_empty() && !self.rest.is_end_stream() {
+            let more = self.read_ahead().await;
+            if more
+                && self.ahead.back().is_some_and(|f| matches!(f, Ok(f) if f.data_ref().is_some_and(Bytes::is_empty)))
+            {
+                self.ahead.pop_back();
+            } else {
+                return;
+            }
+        }
+    }
+
     /// Reads all of it ahead, unless that is more than `most` bytes; a length that is announced tells so at once.
     pub(crate) async fn read_whole(&mut self, most: usize) -> Whole {
         loop {
@@ -338,15 +353,25 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let this = self.get_mut();
-        if let Some(frame) = this.ahead.pop_front() {
-            this.held -= data_len(&frame);
-            return Poll::Ready(Some(frame));
+        loop {
+            let frame = if let Some(frame) = this.ahead.pop_front() {
+                this.held -= data_len(&frame);
+                frame
+            } else {
+                let Some(frame) = ready!(this.poll_rest(cx)) else { return Poll::Ready(None) };
+                this.look(&frame);
+                frame
+            };
+            match frame {
+                Ok(frame) if !frame.is_data() => {
+                    let fields = headers::request_trailers(frame.into_trailers().unwrap_or_default());
+                    if !fields.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::trailers(fields))));
+                    }
+                }
+                frame => return Poll::Ready(Some(frame)),
+            }
         }
-        let polled = ready!(this.poll_rest(cx));
-        if let Some(frame) = &polled {
-            this.look(frame);
-        }
-        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -133,6 +133,8 @@ pub(crate) struct Upstream {
     pub(crate) target: Target,
     pub(crate) rewrite: Option<(String, String)>,
     pub(crate) key: Option<UpstreamKey>,
+    /// Its paths must not lead elsewhere: it has a base path, a prefix, or a key of its own.
+    pub(crate) confined: bool,
     pub(crate) timeouts: Timeouts,
     /// One for each worker, so that a stream's two connections are served by one thread.
     pools: Box<[Arc<Pool>]>,
@@ -250,6 +252,7 @@ impl UpstreamConfig {
         clock: &Clock,
         workers: Option<NonZeroUsize>,
     ) -> Result<Upstream, TrustError> {
+        let confined = self.target.has_base_path() || self.matches.path_prefix.is_some() || self.key.is_some();
         let rewrite = self.matches.path_prefix.zip(self.rewrite_prefix);
         let rewrite = rewrite.map(|(from, to)| (from.trim_end_matches('/').to_owned(), to));
         let authorities = self.tls_authorities.as_ref();
@@ -271,6 +274,6 @@ impl UpstreamConfig {
         let pools =
             (0..workers).map(|_| Pool::new(Arc::clone(&connect), clock.clone(), keep, self.http2_limits)).collect();
         let Self { info, target, key, timeouts, ask_for_usage, .. } = self;
-        Ok(Upstream { info, target, rewrite, key, timeouts, pools, ask_for_usage })
+        Ok(Upstream { info, target, rewrite, key, confined, timeouts, pools, ask_for_usage })
     }
 }

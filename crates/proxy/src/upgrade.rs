@@ -63,8 +63,7 @@ pub(crate) fn classify(head: &Parts) -> Endpoint {
 }
 
 fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = fields.get_all(name).iter().filter_map(|v| v.to_str().ok());
-    values.flat_map(|v| v.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
+    headers::listed(fields, name).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// Where a connection's service leaves what is to be done when the connection has answered.

@@ -6,11 +6,13 @@
 mod caller;
 mod endpoint;
 mod labels;
+mod path;
 mod table;
 mod target;
 
 pub use caller::{KeyNames, is_limpid_field};
 pub use endpoint::classify;
 pub use labels::{BadSource, LabelRules, LabelSource};
+pub use path::{decoded, has_dot_segments};
 pub use table::{Match, ModelPattern, RouteTable, Subject};
 pub use target::{Scheme, Target, TargetError};

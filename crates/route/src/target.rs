@@ -115,12 +115,19 @@ impl Target {
         format!("{scheme}://{}", self.authority)
     }
 
-    /// The path and query that a request takes: the client's own, byte for byte, unless the base URL has a path or
+    /// Whether its URL has a path, below which all requests go.
+    pub fn has_base_path(&self) -> bool {
+        !self.base_path.is_empty()
+    }
+
+    /// The path and query that a request takes, in origin form (RFC 9112 §3.2.1): the client's own, byte for byte, unless the base URL has a path or
     /// `replace` swaps a prefix (`from` must be a prefix of the path; see [`crate::Match::path_prefix`]).
     ///
     /// Errors only if the joined text is no path, which configured prefixes cannot cause.
     pub fn path(&self, asked: &PathAndQuery, replace: Option<(&str, &str)>) -> Result<PathAndQuery, TargetError> {
-        if self.base_path.is_empty() && replace.is_none() {
+        // An empty path, as of `http://host?query`, is `/`.
+        let is_origin = !asked.as_str().starts_with('?');
+        if self.base_path.is_empty() && replace.is_none() && is_origin {
             return Ok(asked.clone());
         }
         let (from, to) = replace.unwrap_or(("", ""));
@@ -146,6 +153,13 @@ mod tests {
             assert_eq!(path("http://h:1", odd, None), odd);
             assert_eq!(path("http://h:1/", odd, None), odd);
         }
+    }
+
+    #[test]
+    fn an_empty_path_goes_up_as_a_slash() {
+        let asked = "http://evil?q=/1".parse::<Uri>().unwrap().path_and_query().unwrap().clone();
+        let up = |url: &str| Target::parse(url).unwrap().path(&asked, None).unwrap().as_str().to_owned();
+        assert_eq!((up("http://h").as_str(), up("http://h/v1").as_str()), ("/?q=/1", "/v1?q=/1"));
     }
 
     #[test]

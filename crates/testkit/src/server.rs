@@ -68,6 +68,7 @@ pub struct RawServer {
 #[derive(Debug, Default)]
 struct State {
     seen: Mutex<Vec<Seen>>,
+    requests: Mutex<Vec<Vec<u8>>>,
     changed: Notify,
 }
 
@@ -122,9 +123,9 @@ impl RawServer {
         self.state.lock().clone()
     }
 
-    /// All requests, connection by connection.
+    /// All requests, in the order in which they were whole.
     pub fn requests(&self) -> Vec<Vec<u8>> {
-        self.state.lock().iter().flat_map(|seen| seen.requests.clone()).collect()
+        self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `condition` holds for what was seen; it is asked at every change.
@@ -235,6 +236,7 @@ impl Player<'_> {
         }
         let rest = self.buffer.split_off(length);
         let request = std::mem::replace(&mut self.buffer, rest);
+        self.state.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         self.state.update(self.number, |seen| seen.requests.push(request));
         Ok(())
     }

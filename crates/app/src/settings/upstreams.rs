@@ -48,8 +48,8 @@ pub struct Upstream {
     /// What stands in place of `path_prefix` on the way up. Default: absent, the path goes as it came.
     pub rewrite_prefix: Option<String>,
     /// Its own API key, from the variable that `api_key_env` names; it takes the place of the client's, so whoever can reach
-    /// the data listener can use it. It goes where the provider wants it: `x-api-key` for `anthropic`, `api-key` for
-    /// `azure.ai.openai`, else `Authorization: Bearer`. Default: absent, the client's own key goes up as it came.
+    /// the data listener can use it. It goes where the provider's API looks for it, and nothing that may be a credential of the
+    /// client's goes beside it; docs/transparency.md. Default: absent, the client's own key goes up as it came.
     pub api_key: Option<Secret>,
     /// Which HTTP it is spoken to with. Default `auto`: what an https upstream prefers is what it is built for, and one
     /// connection for many streams spares handshakes; on http there is no way to ask, and inference servers speak HTTP/1.1.

@@ -1,10 +1,11 @@
 //! HTTP/1.1 connections: one exchange at a time; kept, lent, and never lent when they may be closing.
 //!
+//! **When a connection is used again** is one rule with one table, [`limpid_http1::reuse`]: at once, after [`REST`], or never.
 //! Servers that close after a streamed reply while they advertise keep-alive (llama.cpp's does) turn reuse into a race,
-//! and pooled proxies lose some of it as 502s. So a connection whose last reply had no announced length rests for [`REST`]
-//! before it is lent again: by then the server's FIN has arrived. A reply of announced length, as a short JSON one,
-//! frees its connection at once. And before a connection is lent, the kernel is asked whether anything has come by it: a
-//! connection on which the other side has ended, or spoken unasked, is not lent.
+//! and pooled proxies lose some of it as 502s; within the rest the server's FIN arrives. And before a connection is lent, the
+//! kernel is asked whether anything has come by it: one on which the other side has ended, or spoken unasked, is not lent.
+//! The request's head is written within the same poll: what is left for stray bytes to come unnoticed is the microseconds
+//! that writing it takes.
 //!
 //! How long it may be used again at all is [`super::terms`]' to say: its age, the upstream's `pool_idle_timeout`, and what
 //! its server tells in `Keep-Alive`.
@@ -18,6 +19,7 @@ use hyper::{Request, Response};
 use limpid_core::{Clock, RelayFailure, Tick};
 use limpid_http1::client::{self, Connection, SendError};
 use limpid_http1::head::Refused;
+use limpid_http1::reuse::Reuse;
 
 use super::terms::{Ages, Terms};
 use super::{Keep, Reply, SendFailed};
@@ -25,7 +27,7 @@ use crate::connect::Stream;
 use crate::request_body::RequestBody;
 use crate::tls;
 
-/// How long a connection rests after a reply whose length was not announced.
+/// How long a connection rests that is not to be used at once.
 const REST: Duration = Duration::from_millis(250);
 
 /// The connections that nobody uses.
@@ -105,7 +107,6 @@ pub(crate) struct Loan {
 /// [`Receiving::give_back`] keeps it.
 pub(crate) struct Receiving {
     pub(super) reply: client::Reply<Stream, RequestBody>,
-    announced_length: bool,
     terms: Terms,
     home: Arc<Connections>,
 }
@@ -137,19 +138,15 @@ impl Loan {
                 SendFailed { unsent: None, http1_only: false, failure, error: Box::new(error) }
             })?;
             terms.answered(response.headers());
-            Ok(response.map(|reply| {
-                let announced_length = reply.length().is_some();
-                Reply::Http1(Box::new(Receiving { reply, announced_length, terms, home }))
-            }))
+            Ok(response.map(|reply| Reply::Http1(Box::new(Receiving { reply, terms, home }))))
         }
     }
 }
 
 impl Receiving {
-    /// Keeps the connection for another request, if it is good for one: at once, or after a rest if its reply had no
-    /// announced length.
+    /// Keeps the connection for another request, or closes it, as [`Reuse`] says.
     pub(super) fn give_back(self) {
-        let rest = if self.announced_length { Duration::ZERO } else { REST };
+        let rest = if self.reply.reuse() == Reuse::AtOnce { Duration::ZERO } else { REST };
         if let Some(connection) = self.reply.into_idle() {
             self.home.keep(connection, self.terms, rest);
         }

@@ -9,6 +9,8 @@ use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODI
 use http::uri::Parts;
 use http::{Request, Uri, Version};
 
+use crate::headers;
+
 /// An extension of requests whose client takes trailers. The field that says so, `TE: trailers`, is hop-by-hop; HTTP/2
 /// allows it, and gRPC asks for it.
 #[derive(Debug, Clone, Copy)]
@@ -17,10 +19,7 @@ pub(crate) struct TakesTrailers;
 impl TakesTrailers {
     /// Whether the client's own fields say so.
     pub(crate) fn read(fields: &HeaderMap) -> Option<TakesTrailers> {
-        let listed = |v: &HeaderValue| {
-            v.to_str().is_ok_and(|v| v.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
-        };
-        fields.get_all(TE).iter().any(listed).then_some(TakesTrailers)
+        headers::listed(fields, &TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers")).then_some(TakesTrailers)
     }
 }
 

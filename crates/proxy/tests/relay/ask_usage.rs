@@ -260,8 +260,10 @@ async fn other_replies_pass_as_they_are() {
         "HTTP/1.1 204 No Content\r\nContent-Type: text/event-stream\r\n\r\n".to_owned(),
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 0\r\n\r\n".to_owned(),
     ];
-    let script = replies.iter().flat_map(|reply| [Step::ReadRequest, Step::send(reply)]).collect();
-    let server = RawServer::start(script).await.unwrap();
+    // Behind the second alone its connection is used again.
+    let connections = [&replies[..1], &replies[1..3], &replies[3..4], &replies[4..]];
+    let steps = |replies: &&[String]| replies.iter().flat_map(|r| [Step::ReadRequest, Step::send(r)]).collect();
+    let server = RawServer::start_each(connections.iter().map(steps).collect()).await.unwrap();
     let rig = rig_to(server.addr()).await;
     let mut client = rig.client().await;
     for (n, reply) in replies.iter().enumerate() {

@@ -131,8 +131,8 @@ async fn a_request_that_has_no_path_is_refused() {
     let server = RawServer::start(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).await.unwrap();
     let rig = Rig::to(server.addr()).await;
     let got = rig.ask(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n").await;
-    assert_own(&got, 400, "limpid_rejected", "bad_request");
-    assert_eq!(outcome(&rig.record().await), (Category::Rejected, "bad_request", Ending::End));
+    assert_own(&got, 405, "limpid_rejected", "method_refused");
+    assert_eq!(outcome(&rig.record().await), (Category::Rejected, "method_refused", Ending::End));
     assert!(server.seen().is_empty());
 }
 

@@ -398,19 +398,19 @@ async fn an_unasked_101_is_a_bad_response() {
 }
 
 /// One HTTP/2 frame.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
 /// Fields, each as a literal that is not indexed (RFC 7541 §6.2.2).
-fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn literals(fields: &[(&str, &str)]) -> Vec<u8> {
     let literal = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     fields.iter().flat_map(|(name, value)| [&[0][..], &literal(name), &literal(value)].concat()).collect()
 }
 
 /// What a server answers to these frames: `400`, or that it reset or closed.
-async fn http2_answer(rig: &Rig, frames: &[u8]) -> &'static str {
+pub(crate) async fn http2_answer(rig: &Rig, frames: &[u8]) -> &'static str {
     let mut stream = TcpStream::connect(rig.addr).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(4, 0, 0, b"")).await.unwrap();

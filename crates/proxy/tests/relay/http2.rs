@@ -22,7 +22,7 @@ use crate::common::{
     CHAT, DONE, EVENT, LAST_CHUNK, Rig, SOON, SSE_HEAD, Sponge, always, chunk, outcome, split, text, upstream,
 };
 
-async fn connect<B>(rig: &Rig) -> SendRequest<B>
+pub(crate) async fn connect<B>(rig: &Rig) -> SendRequest<B>
 where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,

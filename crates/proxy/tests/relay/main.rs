@@ -24,6 +24,7 @@ mod http2_upstream;
 mod keep_alive;
 mod numbers;
 mod observer;
+mod one_reply;
 mod private;
 mod routing;
 mod streaming;

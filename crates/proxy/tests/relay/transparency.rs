@@ -115,8 +115,8 @@ async fn replies_without_a_body_keep_what_they_say_of_it() {
         ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
         ("GET", "HTTP/1.1 200 OK\r\nX-A: b\r\nCONTENT-LENGTH: 0\r\nX-B: c\r\n\r\n"),
     ];
-    let script = replies.iter().flat_map(|(_, reply)| [Step::ReadRequest, Step::send(reply)]).collect();
-    let server = RawServer::start(script).await.unwrap();
+    let scripts = replies.iter().map(|(_, reply)| vec![Step::ReadRequest, Step::send(reply), Step::ReadToEnd]);
+    let server = RawServer::start_each(scripts.collect()).await.unwrap();
     let rig = Rig::to(server.addr()).await;
     let mut client = rig.client().await;
     for (method, sent) in replies {
@@ -127,7 +127,7 @@ async fn replies_without_a_body_keep_what_they_say_of_it() {
     }
     let records = rig.records(replies.len()).await;
     assert!(records.iter().all(|r| r.outcome.category == limpid_core::Category::Ok && r.bytes.response == 0));
-    assert_eq!(server.seen().len(), 1, "each left its connection in order");
+    assert_eq!(server.seen().len(), replies.len(), "a body that should not be there may come late");
 }
 
 #[tokio::test]
