@@ -77,7 +77,7 @@ fn carry_over(fields: HeaderMap, keep: Keep, own: impl Fn(&HeaderName) -> bool) 
             CONTENT_LENGTH => fields.contains_key(TRANSFER_ENCODING) || out.contains_key(CONTENT_LENGTH),
             HOST => false,
             UPGRADE => !keep.switch,
-            _ => is_hop_by_hop(name) || named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes())),
+            _ => is_hop_by_hop(name) || named.binary_search_by(|n| lower(n).cmp(name.as_str().bytes())).is_ok(),
         };
         if !hop_by_hop && !own(name) {
             out.append(name.clone(), value.clone());
@@ -111,9 +111,20 @@ pub(crate) fn is_chunked(coding: &HeaderValue) -> bool {
     coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
-/// The names that `Connection` lists. Framing and `Host` are not for a sender to remove, whatever it lists.
+/// The names that `Connection` lists and that there are, in order. Framing and `Host` are not for a sender to remove,
+/// whatever it lists. A head has room for 17,000 names: each is looked up once, and no field among all of them.
 fn named_by_connection(fields: &HeaderMap) -> Vec<&[u8]> {
-    listed(fields, &CONNECTION).collect()
+    let there = |name: &&[u8]| std::str::from_utf8(name).is_ok_and(|name| fields.contains_key(name));
+    let mut named: Vec<_> = listed(fields, &CONNECTION).filter(there).collect();
+    if named.len() > 1 {
+        named.sort_unstable_by(|a, b| lower(a).cmp(lower(b)));
+        named.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    }
+    named
+}
+
+fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().map(u8::to_ascii_lowercase)
 }
 
 /// The members of a field that is a list. By bytes: one that is no text must not hide the others.
@@ -130,6 +141,11 @@ pub(crate) fn request_trailers(fields: HeaderMap) -> HeaderMap {
     }
     fields.iter().filter(|(name, _)| pass(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
+#[path = "../../../fuzz/src/cost.rs"]
+mod cost;
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +192,31 @@ mod tests {
         sent.append(CONNECTION, HeaderValue::from_bytes(b"\xe9,X-B").unwrap());
         let out = request(sent, Version::HTTP_11, &HeaderValue::from_static("up"), false);
         assert_eq!(lines(&out), ["host: up", "x-c: 3"]);
+    }
+
+    /// Names times fields would be 20 ms.
+    #[test]
+    fn a_long_list_costs_what_it_is_long_however_many_fields_there_are() {
+        let cost = |names: &dyn Fn(usize) -> String, count: usize| {
+            let list = (0..10_000).map(names).collect::<Vec<_>>().join(",");
+            let mut sent = fields(&[("host", "h")]);
+            sent.append(CONNECTION, HeaderValue::from_str(&list).unwrap());
+            for n in 0..count {
+                sent.append(HeaderName::try_from(format!("x{n:04}")).unwrap(), HeaderValue::from_static("v"));
+            }
+            let out = || request(sent.clone(), Version::HTTP_11, &HeaderValue::from_static("up"), false);
+            let least = (0..10).map(|_| cost::spent(|| drop(out()))).min().unwrap();
+            (least, out().len())
+        };
+        for (what, names, left) in [
+            ("names that are not there", &(|n| format!("y{n:04}")) as &dyn Fn(usize) -> String, 500),
+            ("all that are there", &|n| format!("X{n:04}"), 0),
+            ("one again and again", &|_| "x0000".to_owned(), 499),
+        ] {
+            let ((few, _), (many, kept)) = (cost(names, 1), cost(names, 500));
+            assert_eq!(kept, left + 1, "{what}");
+            assert!(many < few * 4 + std::time::Duration::from_millis(2), "{what}: {few:?}, with 500 fields {many:?}");
+        }
     }
 
     #[test]
