@@ -16,8 +16,10 @@ const SMALL: usize = 4 * 1024;
 const TIMES: u32 = 16;
 /// How much more than in proportion the larger may cost.
 const SLACK: u32 = 3;
-/// What is lost in the noise.
+/// What is lost in the noise, and what a byte may always cost: a small input may have a shorter way. A look at all bytes before
+/// would cost a hundred times that.
 const NOISE: Duration = Duration::from_micros(300);
+const CHEAP: Duration = Duration::from_nanos(15);
 
 /// What one input of a fuzz target may cost, and what each byte of it on top. A target reads each input several times, in
 /// ever other pieces.
@@ -76,11 +78,12 @@ fn least(times: u32, mut run: impl FnMut()) -> Duration {
 /// Panics if more of it costs out of proportion.
 pub fn in_proportion(what: &str, shape: &Shape, mut run: impl FnMut(&[u8])) {
     let (small, large) = (shape.of(SMALL), shape.of(SMALL * TIMES as usize));
+    let always = NOISE + CHEAP * u32::try_from(large.len()).unwrap_or(u32::MAX);
     let mut least_small = least(3, || run(&small));
     let mut least_large = spent(|| run(&large));
     for _ in 0..5 {
         // What ends at its first bytes costs nothing, however much there is.
-        if least_large <= least_small * TIMES * SLACK + NOISE {
+        if least_large <= least_small * TIMES * SLACK + always {
             return;
         }
         least_large = least_large.min(least(2, || run(&large)));
