@@ -60,6 +60,7 @@ async fn proxy(upstreams: Vec<UpstreamConfig>) -> (std::net::SocketAddr, Arc<Col
             pin_workers: false,
         },
         upstreams,
+        routing: limpid_proxy::RoutingConfig::default(),
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
         labels: LabelRules::default(),
         keys: KeyNames::of_this_start(),

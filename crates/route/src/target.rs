@@ -5,6 +5,8 @@ use std::fmt;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
 
+use crate::base_path;
+
 /// How an upstream is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -123,19 +125,28 @@ impl Target {
     /// The path and query that a request takes, in origin form (RFC 9112 §3.2.1): the client's own, byte for byte, unless the base URL has a path or
     /// `replace` swaps a prefix (`from` must be a prefix of the path; see [`crate::Match::path_prefix`]).
     ///
+    /// What client and base URL both write stands once: `http://h/v1` and `/v1/models` make `/v1/models`
+    /// (`base_path.rs` has the rule).
+    ///
     /// Errors only if the joined text is no path, which configured prefixes cannot cause.
     pub fn path(&self, asked: &PathAndQuery, replace: Option<(&str, &str)>) -> Result<PathAndQuery, TargetError> {
-        // An empty path, as of `http://host?query`, is `/`.
+        // An empty path, as of `http://host?query`, is `/`. `OPTIONS *` asks about the server, not about a path of it (RFC 9110 §9.3.7).
         let is_origin = !asked.as_str().starts_with('?');
-        if self.base_path.is_empty() && replace.is_none() && is_origin {
+        if (self.base_path.is_empty() && replace.is_none() && is_origin) || asked.as_str() == "*" {
             return Ok(asked.clone());
         }
         let (from, to) = replace.unwrap_or(("", ""));
         let rest = asked.as_str().strip_prefix(from).unwrap_or(asked.as_str());
         let slash = if rest.starts_with('/') || rest.starts_with('?') || rest.is_empty() { "" } else { "/" };
-        let joined = format!("{}{}{slash}{rest}", self.base_path, to.trim_end_matches('/'));
+        let behind = format!("{}{slash}{rest}", to.trim_end_matches('/'));
+        let joined = base_path::join(&self.base_path, &behind);
         let joined = if joined.starts_with('/') { joined } else { format!("/{joined}") };
         PathAndQuery::try_from(joined).map_err(|e| TargetError::Invalid(e.to_string()))
+    }
+
+    /// The base URL's path, without a slash at its end; empty where it has none.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
     }
 }
 
@@ -169,6 +180,9 @@ mod tests {
         assert_eq!(path("http://h/base", "/openai/v1/x", Some(("/openai", "/y/"))), "/base/y/v1/x");
         assert_eq!(path("http://h", "/openai", Some(("/openai", ""))), "/");
         assert_eq!(path("http://h", "/openai?q=1", Some(("/openai", ""))), "/?q=1");
+        assert_eq!(path("http://h/v1", "/openai/v1/x?q", Some(("/openai", "/"))), "/v1/x?q");
+        assert_eq!(path("http://h/v1", "/team/x", Some(("/team", "/v1"))), "/v1/x");
+        assert_eq!(path("http://h/base", "*", None), "*");
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Rig {
                 pin_workers: false,
             },
             upstreams,
+            routing: limpid_proxy::RoutingConfig::default(),
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
             labels: limpid_route::LabelRules::default(),
             keys: KeyNames::of_this_start(),
