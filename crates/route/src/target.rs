@@ -1,6 +1,8 @@
 //! An upstream's address, and the path that a request takes there.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
@@ -55,11 +57,15 @@ pub struct Target {
     authority: Authority,
     host_field: HeaderValue,
     base_path: String,
+    /// Which of this machine's links a link-local address is on.
+    zone: Option<String>,
 }
 
 impl Target {
-    /// Reads `http[s]://host[:port][/base/path]`.
+    /// Reads `http[s]://host[:port][/base/path]`. A link-local address has its zone, as in `http://[fe80::1%25eth0]:8000`
+    /// (RFC 6874).
     pub fn parse(url: &str) -> Result<Target, TargetError> {
+        let (url, zone) = without_zone(url);
         let uri: Uri = url.parse().map_err(|e: http::uri::InvalidUri| TargetError::Invalid(e.to_string()))?;
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
@@ -82,7 +88,7 @@ impl Target {
             return Err(TargetError::Query);
         }
         let host_field = HeaderValue::from_str(authority.as_str()).map_err(|_| TargetError::Host)?;
-        Ok(Target { scheme, authority, host_field, base_path: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Target { scheme, authority, host_field, base_path: uri.path().trim_end_matches('/').to_owned(), zone })
     }
 
     /// How to speak to it.
@@ -93,6 +99,14 @@ impl Target {
     /// The host, without brackets around an IPv6 address.
     pub fn host(&self) -> &str {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// What is looked up to reach it: the host, with the zone of a link-local address as `getaddrinfo` wants it.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.zone {
+            Some(zone) => Cow::Owned(format!("{}%{zone}", self.host())),
+            None => Cow::Borrowed(self.host()),
+        }
     }
 
     /// The port, explicit or the scheme's.
@@ -150,6 +164,19 @@ impl Target {
     }
 }
 
+/// The URL without the zone of its address, which means nothing to anybody else, and the zone.
+fn without_zone(url: &str) -> (Cow<'_, str>, Option<String>) {
+    let apart = || {
+        let (scheme, rest) = url.split_once("://[")?;
+        let (literal, behind) = rest.split_once(']')?;
+        let (address, zone) = literal.split_once("%25")?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        let sound = address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.bytes().all(plain);
+        sound.then(|| (Cow::Owned(format!("{scheme}://[{address}]{behind}")), Some(zone.to_owned())))
+    };
+    apart().unwrap_or((Cow::Borrowed(url), None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +218,20 @@ mod tests {
         assert_eq!((t.host(), t.port()), ("::1", 443));
         let t = Target::parse("http://Example.com:8000/v1/").unwrap();
         assert_eq!((t.host(), t.port(), t.host_field().to_str().unwrap()), ("Example.com", 8000, "Example.com:8000"));
+    }
+
+    #[test]
+    fn a_zone_is_this_machines_own_business() {
+        let t = Target::parse("http://[fe80::1%25eth0.7]:8000/v1").unwrap();
+        assert_eq!((t.host(), &*t.name(), t.port()), ("fe80::1", "fe80::1%eth0.7", 8000));
+        assert_eq!(
+            (t.host_field().to_str().unwrap(), t.origin()),
+            ("[fe80::1]:8000", "http://[fe80::1]:8000".to_owned())
+        );
+        assert_eq!(&*Target::parse("http://[fe80::1]").unwrap().name(), "fe80::1");
+        for url in ["http://[fe80::1%25]", "http://[fe80::1%eth0]", "http://[h%25eth0]", "http://[fe80::1%25a%20b]"] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
     }
 
     #[test]
