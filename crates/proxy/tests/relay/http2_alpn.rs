@@ -288,7 +288,7 @@ async fn an_address_whose_tls_fails_is_followed_by_another() {
     let taking = tokio::spawn(async move { while broken.accept().await.is_ok() {} });
     let told = Arc::new(Told::default());
     told.tell(&["127.0.0.1", "127.0.0.2"]);
-    let mut only = server.upstream(Http2::Alpn);
+    let mut only = server.upstream(Http2::Never);
     only.target = Target::parse(&format!("https://replicas.test:{}", server.addr.port())).unwrap();
     (only.max_idle_connections, only.pool_idle_timeout) = (0, Duration::ZERO);
     let rig = Rig::with(vec![only], |config| config.resolver = told).await;
