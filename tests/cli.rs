@@ -106,8 +106,11 @@ impl Drop for Running {
 
 /// `limpid sim`, and where it listens.
 fn sim() -> (Running, String) {
-    let sim =
-        Running::start(&["sim", "--listen", "127.0.0.1:0", "--ttft", "5ms", "--gap", "1ms", "--tokens", "7"], &[]);
+    sim_with(&["--ttft", "5ms", "--gap", "1ms", "--tokens", "7"])
+}
+
+fn sim_with(schedule: &[&str]) -> (Running, String) {
+    let sim = Running::start(&[&["sim", "--listen", "127.0.0.1:0"], schedule].concat(), &[]);
     let url = until("the simulated backend", || {
         let told = sim.read("stderr");
         told.strip_suffix('\n').and_then(|line| Some(line.rsplit_once(' ')?.1.to_owned()))
@@ -417,4 +420,92 @@ fn demo_ends_with_a_table() {
     assert!(heads.iter().any(|h| h == "TTFT"), "{table}");
     let sent = table.split("The clients sent ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
     assert!(sent.parse::<u64>().unwrap() > 0 && all[1] == sent, "every request has one record: {table}");
+}
+
+// --- threads, signals, restarts ------------------------------------------------------------------
+
+/// A stream that goes on for minutes, of which an event has come.
+fn long_stream(proxy: &Proxy) -> TcpStream {
+    let mut client = TcpStream::connect(proxy.data).unwrap();
+    let body = chat("m").to_string();
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.write_all((head + &body).as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(5).any(|w| w == b"data:") {
+        let mut some = [0; 1024];
+        let n = client.read(&mut some).unwrap();
+        assert!(n > 0, "{}", text(&seen));
+        seen.extend_from_slice(&some[..n]);
+    }
+    client
+}
+
+const SLOW: [&str; 6] = ["--ttft", "5ms", "--gap", "1s", "--tokens", "300"];
+
+#[test]
+fn a_second_signal_flushes_what_is_open() {
+    let (_sim, url) = sim_with(&SLOW);
+    let mut proxy = Proxy::start(&["--upstream", &url], &[]);
+    let _streams = [long_stream(&proxy), long_stream(&proxy)];
+    let signal = |pid: u32| assert!(Command::new("kill").arg("-TERM").arg(pid.to_string()).status().unwrap().success());
+    signal(proxy.process.child.id());
+    until("the drain", || (proxy.get("/readyz").status == 503).then_some(()));
+    signal(proxy.process.child.id());
+    let ended = until("the end", || proxy.process.child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    for record in proxy.records(2) {
+        assert_eq!(record["outcome"]["reason"], "shutdown", "{record}");
+    }
+    let told = proxy.process.read("stderr");
+    assert!(told.contains("a second signal") && told.contains("broken off"), "{told}");
+}
+
+#[test]
+fn a_new_limpid_starts_beside_one_that_drains() {
+    let (_sim, url) = sim_with(&SLOW);
+    let mut old = Proxy::start(&["--upstream", &url], &[]);
+    let _stream = long_stream(&old);
+    let (data, admin) = (old.data.to_string(), old.admin.to_string());
+    let again = ["serve", "--listen", &data, "--admin", &admin, "--upstream", &url];
+    let taken = run(&again, &[]);
+    assert_eq!(taken.status.code(), Some(1), "two by mistake");
+    assert!(text(&taken.stderr).contains("cannot listen on"), "{}", text(&taken.stderr));
+
+    let pid = old.process.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    until("the drain", || (old.get("/readyz").status == 503).then_some(()));
+    let new = Running::start(&[&again[..], &["--addresses-file", "addresses.json"]].concat(), &[]);
+    until("the new one", || (!new.read("addresses.json").is_empty()).then_some(()));
+    until("the new one's word", || (old.get("/readyz").status == 200).then_some(()));
+    assert_eq!(old.process.child.try_wait().unwrap(), None, "the old one still serves its stream");
+}
+
+/// Under a limit that binds: root has none.
+#[cfg(target_os = "linux")]
+#[test]
+fn with_too_few_threads_it_starts_whole_or_says_why_not() {
+    let as_nobody = ["--reuid", "64242", "--regid", "64242", "--clear-groups"];
+    let usable = Command::new("setpriv").args(as_nobody).arg("true").status();
+    if !usable.is_ok_and(|s| s.success()) {
+        return;
+    }
+    // The binary where another user may run it.
+    let folder = std::env::temp_dir().join(format!("limpid-threads-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_limpid"), folder.join("limpid")).unwrap();
+    let open = Command::new("chmod").args(["-R", "a+rx"]).arg(&folder).status().unwrap();
+    assert!(open.success());
+    for threads in [1, 3, 5, 7, 9] {
+        let command = format!(
+            "ulimit -u {threads}; exec ./limpid --upstream http://127.0.0.1:9 --listen 127.0.0.1:0 --admin 127.0.0.1:0"
+        );
+        let out =
+            Command::new("setpriv").args(as_nobody).args(["sh", "-c", &command]).current_dir(&folder).output().unwrap();
+        let told = text(&out.stderr);
+        let lines: Vec<_> = told.lines().filter(|l| !l.starts_with("<jemalloc>")).collect();
+        assert_eq!((out.status.code(), lines.len()), (Some(1), 1), "{threads}: {told}");
+        assert!(lines[0].contains("ulimit -u"), "{told}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -152,9 +152,9 @@ pub(crate) async fn about(State(shared): State<Arc<Shared>>) -> Json<AboutNow> {
     });
     Json(AboutNow {
         version: state.about.version,
-        started_at: rfc3339(state.about.started_at),
+        started_at: rfc3339(state.insight.started_at()),
         now: rfc3339(now),
-        uptime_s: now.duration_since(state.about.started_at).unwrap_or_default().as_secs_f64(),
+        uptime_s: state.insight.uptime().as_secs_f64(),
         ready: state.ready.load(Ordering::Acquire),
         upstreams: upstreams.collect(),
         in_flight: InFlight { total: shared.in_flight(), by_endpoint: in_flight.collect() },

@@ -21,19 +21,18 @@ mod serve;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
+pub use limpid_core::Hosts;
 use limpid_core::{HandoverCounts, UpstreamInfo};
 use limpid_insight::Insight;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::error::ApiError;
-pub use crate::host::Hosts;
 pub use crate::metrics::MetricsText;
 pub use crate::serve::{Limits, serve};
 
@@ -42,6 +41,9 @@ const QUERIES: usize = 2;
 
 /// Watchers of live events; one more gets 503.
 const WATCHERS: usize = 32;
+
+/// The field by which a new limpid asks the one that drains for its address, at `/readyz`.
+pub const TAKEOVER: &str = "x-limpid-takeover";
 
 /// What the listener reads.
 #[derive(Clone)]
@@ -54,6 +56,8 @@ pub struct AdminState {
     pub counts: Arc<HandoverCounts>,
     /// Whether requests are accepted; false while draining.
     pub ready: Arc<AtomicBool>,
+    /// Notified when a new limpid wants the address of one that drains.
+    pub let_go: Arc<Notify>,
     /// The names by which dashboard and API may be asked for.
     pub hosts: Hosts,
     /// What does not change.
@@ -65,8 +69,6 @@ pub struct AdminState {
 pub struct About {
     /// limpid's version.
     pub version: &'static str,
-    /// When it started.
-    pub started_at: SystemTime,
     /// The upstreams, in the order of the settings.
     pub upstreams: Vec<Arc<UpstreamInfo>>,
 }

@@ -35,13 +35,19 @@ pub struct Limits {
     pub max_connections: usize,
 }
 
-/// Serves until it is dropped; with it go the connections.
+/// Serves until it is dropped; with it go the connections. Once told to let go of its address it closes the listener, and
+/// goes on with what is connected.
 pub async fn serve(listener: TcpListener, state: AdminState, limits: Limits) {
+    let let_go = Arc::clone(&state.let_go);
     let app = router(state);
     let mut tasks = JoinSet::new();
     let mut open: Vec<Open> = Vec::new();
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = let_go.notified() => break,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors is the one error that lasts.
@@ -60,6 +66,8 @@ pub async fn serve(listener: TcpListener, state: AdminState, limits: Limits) {
         let task = tasks.spawn(one(stream, app.clone(), Arc::clone(&moved), limits.header_timeout));
         open.push(Open { task, moved });
     }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
 }
 
 /// An open connection.

@@ -44,7 +44,6 @@ impl Rig {
     fn new(config: InsightConfig) -> Rig {
         let clock = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_334_400));
         let (insight, consumer) = Insight::new(config, clock.clone());
-        let started_at = insight.now();
         clock.advance(Duration::from_secs(60));
         let traffic = Traffic::new(clock.clone());
         let ready = Arc::new(AtomicBool::new(true));
@@ -54,8 +53,9 @@ impl Rig {
             metrics: Arc::new(Fixed),
             counts: handover.counts(),
             ready: Arc::clone(&ready),
+            let_go: Arc::default(),
             hosts: Hosts::new(["limpid.internal"]),
-            about: About { version: "9.9.9", started_at, upstreams: traffic.upstreams.clone() },
+            about: About { version: "9.9.9", upstreams: traffic.upstreams.clone() },
         });
         Rig { app, clock, ready, handover, consumer, traffic }
     }

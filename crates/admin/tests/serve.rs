@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use limpid_admin::{About, AdminState, Hosts, Limits, MetricsText, serve};
 use limpid_core::{Clock, Handover};
@@ -41,8 +41,9 @@ impl Rig {
             metrics: Arc::new(Large),
             counts: handover.counts(),
             ready: Arc::new(AtomicBool::new(true)),
+            let_go: Arc::default(),
             hosts: Hosts::new([]),
-            about: About { version: "9.9.9", started_at: SystemTime::UNIX_EPOCH, upstreams: Vec::new() },
+            about: About { version: "9.9.9", upstreams: Vec::new() },
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

@@ -47,7 +47,7 @@ fn run(args: &DemoArgs, env: Env) -> Result<ExitCode, String> {
         watch(&process, args.seconds.map(Duration::from_secs)).await?;
         let counts = traffic.stop(GRACE).await;
         let insight = std::sync::Arc::clone(&process.insight);
-        process.stop().await;
+        process.stop(std::future::pending()).await;
         let summary = insight.summary(&by_model());
         // The backend notices a hang-up at its next write; most have been noticed long ago.
         let all = sim.stats().until(|s| s.cancelled() >= counts.hung_up);

@@ -10,6 +10,8 @@ mod process;
 mod serve;
 pub mod settings;
 pub mod sim_cmd;
+mod takeover;
+mod threads;
 mod wiring;
 
 use std::process::ExitCode;

@@ -9,20 +9,12 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-use crate::settings::{Log, LogFormat, LogLevel};
+use crate::settings::{Log, LogFormat};
 
-/// Starts the log. The libraries below limpid speak only from `warn` on, unless `RUST_LOG` says otherwise; a terminal
-/// gets colours unless `NO_COLOR` is set.
+/// Starts the log. A terminal gets colours unless `NO_COLOR` is set.
 pub(crate) fn start(log: &Log) {
-    let level = match log.level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
-    // A target's name is a prefix, so this one stands for every room.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,limpid={level}")));
+    // It has been read once, and reads again.
+    let filter = EnvFilter::try_new(&log.filter).unwrap_or_default();
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -7,13 +7,22 @@
 //! ```
 //!
 //! **Stopping**, in the order in which nothing is lost: `/readyz` says no; the proxy drains; the hand-over's thread
-//! empties the queue and ends; spans, metrics and the exchange log are flushed within their time; the admin listener goes last, so that
+//! empties the queue and ends; spans, metrics and the exchange log are flushed within their time; the admin listener goes
+//! last, so that
 //! the drain can be watched. The hand-over ends when the last exchange is gone; should one hang, it is not waited for
 //! longer than [`LEFTOVERS`].
+//!
+//! **Whole or not at all.** All threads are started before the process is ready; where one cannot be had, nothing is. A
+//! worker that ends unasked ends the process: [`Process::failed`].
+//!
+//! **In a hurry.** A second signal ends the drain: open exchanges are broken off and recorded as `shutdown`, and what is
+//! recorded is shown and flushed, all within [`HURRIED`].
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,28 +30,34 @@ use std::time::{Duration, Instant};
 use limpid_admin::{About, AdminState, Hosts, Limits, MetricsText};
 use limpid_core::{Clock, ExchangeSink, Handover, HandoverCounts, RecordConsumer};
 use limpid_insight::Insight;
-use limpid_proxy::{Drained, Proxy};
+use limpid_proxy::{Drained, Hurry, Proxy};
 use limpid_telemetry::{ExchangeLog, ExportCounts, Format, LiveCounts, Metrics, Otlp, ShutdownReport};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::settings::Settings;
-use crate::wiring;
+use crate::takeover::{listen, listen_after};
+use crate::{threads, wiring};
 
 /// How long the hand-over may take to empty its queue at the end.
 const LEFTOVERS: Duration = Duration::from_secs(2);
 /// How long the exporters may take to flush at the end.
 const FLUSH: Duration = Duration::from_secs(5);
+/// How long all of that may take once a second signal has come.
+const HURRIED: Duration = Duration::from_secs(3);
+/// Of that, the hand-over, and what is flushed.
+const HURRIED_EACH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(1500));
 
 /// Why the process does not start; each is one line with its mend.
 #[derive(Debug)]
 pub(crate) enum StartError {
     Listen { setting: &'static str, flag: &'static str, addr: SocketAddr, error: io::Error },
     ExchangeLog { file: String, error: io::Error },
+    Threads(String),
     Thread(io::Error),
     ApiKey(http::header::InvalidHeaderValue),
-    Proxy(limpid_proxy::TrustError),
+    Proxy(limpid_proxy::StartError),
     Otlp(limpid_telemetry::OtlpError),
 }
 
@@ -55,6 +70,7 @@ impl fmt::Display for StartError {
             StartError::ExchangeLog { file, error } => {
                 write!(f, "cannot open the exchange log {file}: {error}; name another file with --exchange-log")
             }
+            StartError::Threads(why) => f.write_str(why),
             StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
             StartError::ApiKey(error) => write!(f, "an upstream's API key cannot be sent: {error}; see api_key_env"),
             StartError::Proxy(error) => write!(f, "{error}"),
@@ -76,6 +92,14 @@ pub(crate) struct Process {
     ready: Arc<AtomicBool>,
     stop_proxy: oneshot::Sender<()>,
     proxy: JoinHandle<Drained>,
+    /// How the proxy ended unasked.
+    ended: Option<Drained>,
+    hurry: Hurry,
+    /// True once a worker has ended unasked.
+    lost: watch::Receiver<bool>,
+    /// Lets go of the admin listener's address.
+    let_go: Arc<Notify>,
+    shares_ports: bool,
     recorded: oneshot::Receiver<()>,
     counts: Arc<HandoverCounts>,
     otlp: Option<Otlp>,
@@ -96,20 +120,21 @@ pub(crate) struct Stopped {
 }
 
 impl Process {
-    /// Starts everything; on the current tokio runtime, which must have more than one thread.
+    /// Starts everything, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// An address that is taken, a thread that cannot be had, a setting that cannot be used. Nothing of it runs on.
     pub(crate) async fn start(settings: &Settings, clock: Clock) -> Result<Process, StartError> {
-        let data = listen(settings.server.listen, "server.listen", "--listen").await?;
-        let admin = if settings.admin.enabled {
-            Some(listen(settings.admin.listen, "admin.listen", "--admin").await?)
-        } else {
-            None
-        };
+        threads::probe(threads::needed(settings)).map_err(StartError::Threads)?;
+        let (data, admin) = listeners(settings).await?;
         let surfaces = Surfaces::start(settings, &clock)?;
         let sink: Arc<dyn ExchangeSink> = Arc::new(surfaces.handover);
         let proxy = Proxy::new(wiring::proxy(settings, sink, clock.clone()).map_err(StartError::ApiKey)?)
             .map_err(StartError::Proxy)?;
 
         let ready = Arc::new(AtomicBool::new(true));
+        let (hurry, lost, let_go) = (proxy.hurry(), proxy.lost(), Arc::<Notify>::default());
         let data_addr = data.local_addr().unwrap_or(settings.server.listen);
         let admin_addr = admin.as_ref().and_then(|l| l.local_addr().ok());
         let admin_task = admin.map(|listener| {
@@ -121,8 +146,9 @@ impl Process {
                 metrics: Arc::new(Scraped(Arc::clone(&surfaces.metrics))),
                 ready: Arc::clone(&ready),
                 counts: Arc::clone(&surfaces.counts),
+                let_go: Arc::clone(&let_go),
                 hosts: Hosts::new(settings.admin.hosts.iter().map(|name| &**name)),
-                about: about(settings, &clock),
+                about: about(settings),
             };
             let limits = Limits {
                 header_timeout: settings.admin.header_timeout,
@@ -142,6 +168,11 @@ impl Process {
             ready,
             stop_proxy,
             proxy: tokio::spawn(proxy.serve(data, stopped)),
+            ended: None,
+            hurry,
+            let_go,
+            lost,
+            shares_ports: settings.server.reuse_port,
             recorded: surfaces.recorded,
             counts: surfaces.counts,
             otlp: surfaces.otlp,
@@ -150,18 +181,52 @@ impl Process {
         })
     }
 
-    /// Drains and stops.
-    pub(crate) async fn stop(self) -> Stopped {
+    /// Returns when the relay has ended unasked: a worker's thread is gone, and the others have drained. `/readyz` says no
+    /// by then; what is left is to stop.
+    pub(crate) async fn failed(&mut self) {
+        tokio::select! {
+            _ = self.lost.wait_for(|lost| *lost) => {
+                self.ready.store(false, Ordering::Release);
+                self.ended = Some((&mut self.proxy).await.unwrap_or(Drained { broken_off: 0 }));
+            }
+            // The acceptor itself.
+            ended = &mut self.proxy => self.ended = Some(ended.unwrap_or(Drained { broken_off: 0 })),
+        }
         self.ready.store(false, Ordering::Release);
+    }
+
+    /// Drains and stops; without waiting once `hurried` is ready.
+    pub(crate) async fn stop(self, hurried: impl Future<Output = ()>) -> Stopped {
+        self.ready.store(false, Ordering::Release);
+        if self.shares_ports {
+            self.let_go.notify_one();
+        }
+        let (hurry, hurry_set) = (self.hurry.clone(), Arc::<AtomicBool>::default());
+        let in_a_hurry = Arc::clone(&hurry_set);
+        let mut stopping = pin!(self.stopping(hurry_set));
+        tokio::select! {
+            stopped = &mut stopping => return stopped,
+            () = hurried => {}
+        }
+        in_a_hurry.store(true, Ordering::Release);
+        hurry.now();
+        tokio::time::timeout(HURRIED, stopping).await.unwrap_or_else(|_| Stopped::unknown())
+    }
+
+    async fn stopping(self, in_a_hurry: Arc<AtomicBool>) -> Stopped {
         let _already_gone = self.stop_proxy.send(());
-        let drained = self.proxy.await.unwrap_or(Drained { broken_off: 0 });
-        let ended = tokio::time::timeout(LEFTOVERS, self.recorded).await.is_ok();
+        let drained = match self.ended {
+            Some(drained) => drained,
+            None => self.proxy.await.unwrap_or(Drained { broken_off: 0 }),
+        };
+        let (leftovers, flush) = if in_a_hurry.load(Ordering::Acquire) { HURRIED_EACH } else { (LEFTOVERS, FLUSH) };
+        let ended = tokio::time::timeout(leftovers, self.recorded).await.is_ok();
         let unrecorded = if ended { None } else { Some((self.counts.waiting(), self.counts.under_way())) };
         let (otlp, log) = (self.otlp, self.exchange_log);
         let flushed = spawn_blocking(move || {
             log.iter().for_each(ExchangeLog::close);
-            let deadline = Instant::now() + FLUSH;
-            let export = otlp.map(|otlp| otlp.shutdown(FLUSH));
+            let deadline = Instant::now() + flush;
+            let export = otlp.map(|otlp| otlp.shutdown(flush));
             (export, log.map_or(0, |log| log.shutdown(deadline.saturating_duration_since(Instant::now()))))
         });
         let (export, log_lines_lost) = flushed.await.unwrap_or_default();
@@ -170,6 +235,29 @@ impl Process {
         }
         Stopped { drained, records_dropped: self.counts.dropped(), unrecorded, export, log_lines_lost }
     }
+}
+
+impl Stopped {
+    /// There was no time to learn of it.
+    fn unknown() -> Stopped {
+        tracing::warn!("the time was up before all was flushed; what was not is lost");
+        let drained = Drained { broken_off: 0 };
+        Stopped { drained, records_dropped: 0, unrecorded: None, export: None, log_lines_lost: 0 }
+    }
+}
+
+/// The data listener, and the admin listener if there is one.
+async fn listeners(settings: &Settings) -> Result<(TcpListener, Option<TcpListener>), StartError> {
+    let shared = settings.server.reuse_port;
+    let fault = |setting, flag, addr| move |error| StartError::Listen { setting, flag, addr, error };
+    let data = settings.server.listen;
+    let data = listen(data, shared).map_err(fault("server.listen", "--listen", data))?;
+    if !settings.admin.enabled {
+        return Ok((data, None));
+    }
+    let admin = settings.admin.listen;
+    let admin = listen_after(admin, shared).await.map_err(fault("admin.listen", "--admin", admin))?;
+    Ok((data, Some(admin)))
 }
 
 /// Everything that reads records.
@@ -220,10 +308,6 @@ impl Surfaces {
     }
 }
 
-async fn listen(addr: SocketAddr, setting: &'static str, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(addr).await.map_err(|error| StartError::Listen { setting, flag, addr, error })
-}
-
 /// The admin room asks for text and knows no registry.
 struct Scraped(Arc<Metrics>);
 
@@ -233,10 +317,9 @@ impl MetricsText for Scraped {
     }
 }
 
-fn about(settings: &Settings, clock: &Clock) -> About {
+fn about(settings: &Settings) -> About {
     About {
         version: env!("CARGO_PKG_VERSION"),
-        started_at: clock.wall(clock.now()),
         upstreams: settings.upstreams.iter().map(wiring::upstream_info).collect(),
     }
 }

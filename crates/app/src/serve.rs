@@ -1,19 +1,22 @@
 //! `limpid serve`: the proxy, until a signal ends it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use limpid_core::Clock;
 use limpid_telemetry::ShutdownReport;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Output, ServeArgs};
-use crate::logging;
 use crate::process::{Process, Stopped};
 use crate::settings::{Env, Settings};
+use crate::{logging, threads};
 
 /// `limpid serve`, from its arguments to its end.
 pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
@@ -28,48 +31,85 @@ pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
     run(&loaded.settings, args.addresses_file.as_deref()).unwrap_or_else(|fault| Output::fault(&fault).print())
 }
 
-/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. Writes the listeners' addresses as JSON to
-/// `addresses_file` once they listen. A failure to start is one line.
+/// Runs until SIGTERM or SIGINT, then drains; a second signal ends the drain. Writes the listeners'
+/// addresses as JSON to `addresses_file` once they listen. A failure to start is one line.
 fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
     let runtime = runtime()?;
-    runtime.block_on(async {
-        let process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
+    let result = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(|e| format!("cannot wait for signals: {e}"))?;
+        let mut process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
         if let Some(file) = addresses_file {
             write_addresses(file, &process)?;
         }
         allow_open_files();
-        tracing::info!(listen = %process.data, "data listener: point clients' base URL here");
-        if let Some(admin) = process.admin {
-            tracing::info!(listen = %admin, "admin listener: dashboard at http://{admin}/, metrics at /metrics");
-        }
-        for u in &settings.upstreams {
-            tracing::info!(upstream = &*u.name, provider = &*u.provider, url = u.url.origin(), "upstream");
-        }
+        welcome(settings, &process);
         if let Some(reopen) = process.reopen_log.clone() {
             tokio::spawn(reopen_on_hangup(reopen));
         }
-        shutdown_signal().await.map_err(|e| format!("cannot wait for signals: {e}"))?;
-        tracing::info!(within = ?settings.server.drain_timeout, "draining; a second signal ends it at once");
-        tokio::select! {
-            stopped = process.stop() => {
-                tell(&stopped);
-                Ok(ExitCode::SUCCESS)
-            }
-            _ = shutdown_signal() => Ok(ExitCode::FAILURE),
+        let failed = tokio::select! {
+            () = signals.next() => false,
+            () = process.failed() => true,
+        };
+        if failed {
+            tracing::error!("the relay has ended; limpid ends, to be started anew");
+        } else {
+            tracing::info!(within = ?settings.server.drain_timeout, "draining; a second signal ends the drain");
         }
-    })
+        let mut hurried = false;
+        let again = async {
+            signals.next().await;
+            hurried = true;
+            tracing::warn!("a second signal: what is open is broken off and recorded, and limpid ends in seconds");
+        };
+        let stopped = process.stop(again).await;
+        tell(&stopped);
+        Ok(if failed || hurried { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    });
+    // What blocks, such as a query of the dashboard, is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// The runtime of everything but the relay, which has one a core (`limpid_proxy`'s workers): it accepts connections and
-/// serves the admin listener.
+/// serves the admin listener. On this thread; a thread for what blocks is started here and stays, for tokio panics where it
+/// cannot have one later.
 pub(crate) fn runtime() -> Result<Runtime, String> {
-    let mut builder = Builder::new_multi_thread();
-    builder
-        .worker_threads(1)
-        .enable_all()
-        .thread_name("limpid")
-        .build()
-        .map_err(|e| format!("cannot start the runtime: {e}"))
+    let told = |e: std::io::Error| format!("cannot start the runtime: {e}");
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().thread_name("limpid").max_blocking_threads(BLOCKING).thread_keep_alive(A_YEAR);
+    let runtime = builder.build().map_err(told)?;
+    threads::probe(1)?;
+    let first = catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(|| {}))));
+    first.map_err(|_| "cannot start a thread; raise `ulimit -u`".to_owned())?;
+    Ok(runtime)
+}
+
+/// Queries of the dashboard, scrapes and the flush at the end, at once.
+const BLOCKING: usize = 4;
+/// For good.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What limpid does, and where its telemetry goes.
+fn welcome(settings: &Settings, process: &Process) {
+    tracing::info!(listen = %process.data, "data listener: point clients' base URL here");
+    if let Some(admin) = process.admin {
+        tracing::info!(listen = %admin, "admin listener: dashboard at http://{admin}/, metrics at /metrics");
+    }
+    for u in &settings.upstreams {
+        tracing::info!(upstream = &*u.name, provider = &*u.provider, url = u.url.origin(), "upstream");
+    }
+    let t = &settings.telemetry;
+    let signals = [("traces", &t.traces), ("metrics", &t.metrics), ("logs", &t.logs)];
+    for (signal, export) in signals.into_iter().filter_map(|(signal, export)| Some((signal, export.as_ref()?))) {
+        // A query may hold a key, and the values of headers are keys.
+        let endpoint = export.endpoint.split(['?', '#']).next().unwrap_or_default();
+        let headers: Vec<String> = export.headers.keys().map(|name| format!("{name}=****")).collect();
+        let (protocol, headers) = (export.protocol.as_str(), headers.join(","));
+        tracing::info!(signal, endpoint, protocol, headers, "telemetry is exported");
+    }
+    if signals.iter().all(|(_, export)| export.is_none()) {
+        tracing::info!("telemetry is exported nowhere: telemetry.endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT, is not set");
+    }
 }
 
 /// Raises the soft limit on open files to the hard one. Each stream takes two descriptors, and the usual soft limit of 1,024
@@ -93,20 +133,35 @@ fn write_addresses(file: &Path, process: &Process) -> Result<(), String> {
         .map_err(|e| format!("cannot write {}: {e}; name another file with --addresses-file", file.display()))
 }
 
+/// SIGTERM and SIGINT: from now on they end nothing by themselves, and none is missed.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns at the next of them.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Returns at SIGTERM or SIGINT.
 pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
+    Signals::new()?.next().await;
+    Ok(())
 }
 
 /// At SIGHUP, has the exchange log's file opened again, as logrotate's `postrotate` expects. Without such a file the
 /// signal keeps its usual meaning, the end of the terminal.
 async fn reopen_on_hangup(reopen: Arc<AtomicBool>) {
-    use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
     while hangups.recv().await.is_some() {
         reopen.store(true, Ordering::Release);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::InvalidHeaderValue;
-use limpid_core::{Batching, Clock, Discount, ExchangeSink, UpstreamInfo};
+use limpid_core::{Batching, Clock, Discount, ExchangeSink, Hosts, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
-    CaptureConfig, EstimateConfig, Http2, Http2Limits, ObserveConfig, ProxyConfig, RoutingConfig, ServerConfig,
-    TcpKeepalive, Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
+    CaptureConfig, EstimateConfig, Http2, Http2Limits, ObserveConfig, ProxyConfig, ServerConfig, TcpKeepalive,
+    Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
 };
 use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
@@ -18,8 +18,8 @@ use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
 use limpid_telemetry::{AttributeLimits, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
 use crate::settings::{
-    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, UnknownModel,
-    Upstream, UpstreamHttp2, Waiting,
+    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream,
+    UpstreamHttp2, Waiting,
 };
 
 /// What the relay wants to know.
@@ -39,9 +39,9 @@ pub(crate) fn proxy(
             drain_timeout: settings.server.drain_timeout,
             worker_threads: Some(settings.server.worker_threads.unwrap_or_else(one_a_core)),
             pin_workers: settings.server.pin_workers,
+            hosts: hosts(settings),
         },
         upstreams: settings.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
-        routing: routing(settings),
         observe: ObserveConfig {
             enabled: settings.observe.enabled,
             limits: Limits {
@@ -63,16 +63,16 @@ pub(crate) fn proxy(
     })
 }
 
-/// Where requests go that name no model, or one that no route has.
-fn routing(settings: &Settings) -> RoutingConfig {
-    let r = &settings.routing;
-    let named = |name: &Arc<str>| settings.upstreams.iter().position(|u| u.name == *name);
-    RoutingConfig {
-        reject_unknown_model: r.unknown_model == UnknownModel::Reject,
-        without_model: r.without_model.as_ref().and_then(named),
-        lookahead_bytes: r.lookahead_bytes,
-        lookahead_budget_bytes: r.lookahead_budget_bytes,
+/// Whom the data listener answers to.
+fn hosts(settings: &Settings) -> Hosts {
+    if let Some(names) = &settings.server.hosts {
+        return Hosts::new(names.iter().map(|name| &**name));
     }
+    if !settings.server.listen.ip().is_loopback() {
+        return Hosts::any();
+    }
+    let upstreams = settings.upstreams.iter();
+    Hosts::new(upstreams.flat_map(|u| [Some(u.url.host()), u.serves.host.as_deref()]).flatten())
 }
 
 /// How traces go on.
@@ -101,7 +101,7 @@ pub(crate) fn prices(settings: &Settings) -> PriceBook {
         .with_discounts(discounts.map(|u| (Arc::clone(&u.name), u.discount)))
 }
 
-fn one_a_core() -> NonZeroUsize {
+pub(crate) fn one_a_core() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 

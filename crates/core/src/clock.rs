@@ -1,12 +1,17 @@
 //! Time, injected.
 //!
 //! A [`Tick`] is a count of nanoseconds since the [`Clock`] was made: monotonic, 8 bytes, and meaningless outside the
-//! process. Wall time is read once, when the clock is made, and carried forward by the monotonic clock, so that
-//! `started_at` and the durations of one record cannot contradict each other when the system's time is set.
+//! process. Wall time is the monotonic clock and the distance between the two, which is measured anew once a second where
+//! it is asked for: a clock that is put right, and a machine that has slept (which the monotonic clock does not see), are
+//! noticed within [`MEASURED_EVERY`]. A record's wall time is asked for once, at its begin; all else in it are durations
+//! of the monotonic clock, so that no record contradicts itself when the system's time is set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a measured distance between wall time and the monotonic clock holds.
+const MEASURED_EVERY: Duration = Duration::from_secs(1);
 
 /// A moment: nanoseconds since its [`Clock`] was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,7 +42,10 @@ pub(crate) fn nanos(d: Duration) -> u64 {
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
-    wall_at_zero: SystemTime,
+    /// Wall time at tick 0, nanoseconds since the epoch.
+    wall_at_zero: AtomicU64,
+    /// From which tick on that is measured again.
+    measure_at: AtomicU64,
     source: ClockSource,
 }
 
@@ -45,6 +53,7 @@ enum ClockSource {
     System(Instant),
     Manual(AtomicU64),
     Function(Box<dyn Fn() -> Duration + Send + Sync>),
+    Both(Box<dyn Fn() -> (Duration, SystemTime) + Send + Sync>),
 }
 
 impl Clock {
@@ -63,8 +72,19 @@ impl Clock {
         Clock::with(wall_at_zero, ClockSource::Function(Box::new(elapsed)))
     }
 
+    /// A clock that asks `both` for the time since its zero and for the wall time; for tests in which the wall clock is set.
+    pub fn from_both(both: impl Fn() -> (Duration, SystemTime) + Send + Sync + 'static) -> Clock {
+        let (elapsed, wall) = both();
+        Clock::with(wall - elapsed, ClockSource::Both(Box::new(both)))
+    }
+
     fn with(wall_at_zero: SystemTime, source: ClockSource) -> Clock {
-        Clock(Arc::new(Inner { wall_at_zero, source }))
+        let measured = matches!(source, ClockSource::System(_) | ClockSource::Both(_));
+        Clock(Arc::new(Inner {
+            wall_at_zero: AtomicU64::new(since_epoch(wall_at_zero)),
+            measure_at: AtomicU64::new(if measured { nanos(MEASURED_EVERY) } else { u64::MAX }),
+            source,
+        }))
     }
 
     /// Now.
@@ -74,12 +94,31 @@ impl Clock {
             ClockSource::System(zero) => Tick(nanos(zero.elapsed())),
             ClockSource::Manual(t) => Tick(t.load(Ordering::Acquire)),
             ClockSource::Function(f) => Tick(nanos(f())),
+            ClockSource::Both(f) => Tick(nanos(f().0)),
         }
     }
 
-    /// The wall time of a moment of this clock.
+    /// The wall time of a moment of this clock, as the wall clock stands now. Two moments keep their order and their
+    /// distance only where they are asked for together.
+    #[inline]
     pub fn wall(&self, at: Tick) -> SystemTime {
-        self.0.wall_at_zero + Duration::from_nanos(at.0)
+        if at.0 >= self.0.measure_at.load(Ordering::Relaxed) {
+            self.measure();
+        }
+        UNIX_EPOCH + Duration::from_nanos(self.0.wall_at_zero.load(Ordering::Relaxed).saturating_add(at.0))
+    }
+
+    /// Two threads may do this at once: both find the same.
+    #[cold]
+    fn measure(&self) {
+        let (elapsed, wall) = match &self.0.source {
+            ClockSource::System(zero) => (zero.elapsed(), SystemTime::now()),
+            ClockSource::Both(f) => f(),
+            ClockSource::Manual(_) | ClockSource::Function(_) => return,
+        };
+        let now = nanos(elapsed);
+        self.0.wall_at_zero.store(since_epoch(wall).saturating_sub(now), Ordering::Relaxed);
+        self.0.measure_at.store(now.saturating_add(nanos(MEASURED_EVERY)), Ordering::Relaxed);
     }
 
     /// Moves a manual clock on; does nothing to the others.
@@ -88,6 +127,11 @@ impl Clock {
             t.fetch_add(nanos(by), Ordering::AcqRel);
         }
     }
+}
+
+/// Nanoseconds since the epoch; a clock that stands before it, or after the year 2554, stands at its end.
+fn since_epoch(wall: SystemTime) -> u64 {
+    wall.duration_since(UNIX_EPOCH).map_or(0, nanos)
 }
 
 impl std::fmt::Debug for Clock {
@@ -107,6 +151,25 @@ mod tests {
         c.clone().advance(Duration::from_millis(3));
         assert_eq!(c.now(), Tick(3_000_000));
         assert_eq!(c.wall(c.now()), SystemTime::UNIX_EPOCH + Duration::from_millis(3));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_and_a_machine_that_slept_are_noticed() {
+        let times = Arc::new(std::sync::Mutex::new((Duration::ZERO, UNIX_EPOCH + Duration::from_secs(7_200))));
+        let told = Arc::clone(&times);
+        let c = Clock::from_both(move || *told.lock().unwrap());
+        let wall = || c.wall(c.now()).duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert_eq!(wall(), 7_200);
+        // Put back by two hours within the second: seen at its end.
+        *times.lock().unwrap() = (Duration::from_millis(500), UNIX_EPOCH);
+        assert_eq!(wall(), 7_200);
+        *times.lock().unwrap() = (Duration::from_secs(1), UNIX_EPOCH + Duration::from_secs(1));
+        assert_eq!(wall(), 1);
+        // Asleep for a day.
+        *times.lock().unwrap() = (Duration::from_secs(3), UNIX_EPOCH + Duration::from_secs(86_403));
+        let (now, before) = (c.now(), Tick(0));
+        assert_eq!(wall(), 86_403);
+        assert_eq!(c.wall(now).duration_since(c.wall(before)).unwrap(), Duration::from_secs(3), "durations are not");
     }
 
     #[test]

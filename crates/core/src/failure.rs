@@ -13,8 +13,6 @@ use crate::Category;
 pub enum RelayFailure {
     /// No configured upstream matches the request.
     NoRoute,
-    /// Upstreams are chosen by model, and the request names none that can be told; nothing went upstream.
-    UnknownModel,
     /// The request's framing or a field is not acceptable; nothing went upstream.
     BadRequest,
     /// It is CONNECT.
@@ -27,6 +25,10 @@ pub enum RelayFailure {
     RequestBody,
     /// The client's body paused for longer than the limit on that.
     RequestBodyTimeout,
+    /// The `Host` is none that the listener answers to.
+    ForeignHost,
+    /// A page of another origin asks, through somebody's browser.
+    ForeignOrigin,
     /// limpid is draining and takes no more requests.
     Draining,
     /// The upstream's host name did not resolve.
@@ -126,13 +128,14 @@ impl RelayFailure {
     /// Every failure, in the order of docs/numbers.md.
     pub const ALL: &'static [RelayFailure] = &[
         RelayFailure::NoRoute,
-        RelayFailure::UnknownModel,
         RelayFailure::BadRequest,
         RelayFailure::ConnectMethod,
         RelayFailure::KeyMethod,
         RelayFailure::PathRefused,
         RelayFailure::RequestBody,
         RelayFailure::RequestBodyTimeout,
+        RelayFailure::ForeignHost,
+        RelayFailure::ForeignOrigin,
         RelayFailure::Draining,
         RelayFailure::Dns,
         RelayFailure::DnsTimeout,
@@ -172,13 +175,14 @@ impl RelayFailure {
         use Category::{ClientRequest, Internal, Network, Rejected, StreamError, Timeout};
         match self {
             RelayFailure::NoRoute => Facts("no_route", Rejected, 404),
-            RelayFailure::UnknownModel => Facts("unknown_model", Rejected, 400),
             RelayFailure::BadRequest => Facts("bad_request", Rejected, 400),
             RelayFailure::ConnectMethod => Facts("method_refused", Rejected, 405),
             RelayFailure::KeyMethod => Facts("method_refused", Rejected, 405),
             RelayFailure::PathRefused => Facts("path_refused", Rejected, 400),
             RelayFailure::RequestBody => Facts("request_body", ClientRequest, 400),
             RelayFailure::RequestBodyTimeout => Facts("request_body_timeout", ClientRequest, 408),
+            RelayFailure::ForeignHost => Facts("foreign_host", Rejected, 403),
+            RelayFailure::ForeignOrigin => Facts("foreign_origin", Rejected, 403),
             RelayFailure::Draining => Facts("draining", Rejected, 503),
             RelayFailure::Dns => Facts("dns", Network, 502),
             RelayFailure::DnsTimeout => Facts("dns_timeout", Timeout, 504),

@@ -71,6 +71,16 @@ impl Insight {
         self.grid.clock.wall(self.grid.clock.now())
     }
 
+    /// When it began, as the wall clock stands now: one that was put right since then counts.
+    pub fn started_at(&self) -> SystemTime {
+        self.grid.clock.wall(self.grid.started)
+    }
+
+    /// For how long it has been there.
+    pub fn uptime(&self) -> Duration {
+        self.grid.clock.now().since(self.grid.started)
+    }
+
     /// Counts, token flow, price and percentiles of a window, per group.
     pub fn summary(&self, query: &SummaryQuery) -> Summary {
         let (window, slots) = self.slots(query.window);

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use limpid_core::{Clock, ExchangeRecord, UpstreamInfo};
+use limpid_core::{Clock, ExchangeRecord, Hosts, UpstreamInfo};
 use limpid_observe::Limits;
 use limpid_proxy::{Http2, Http2Limits, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, UpstreamConfig};
 use limpid_route::{KeyNames, Match, Target};
@@ -133,6 +133,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             drain_timeout: LONG,
             worker_threads: None,
             pin_workers: false,
+            hosts: Hosts::any(),
         },
         upstreams: vec![UpstreamConfig {
             info: Arc::new(info),
@@ -152,7 +153,6 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             max_response_head: 64 << 10,
             ask_for_usage: false,
         }],
-        routing: limpid_proxy::RoutingConfig::default(),
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
         labels: limpid_route::LabelRules::default(),
         keys: KeyNames::of_this_start(),

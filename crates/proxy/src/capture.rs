@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn arrival(endpoint: Endpoint, method: Method) -> Arrival {
-        Arrival { endpoint, method, path: "/".into(), caller: Caller::default(), labels: Vec::new() }
+        Arrival { endpoint, method, path: "/".into(), caller: Caller::default(), labels: Vec::new(), preflight: None }
     }
 
     #[test]

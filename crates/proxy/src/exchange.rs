@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
@@ -19,6 +19,7 @@ use limpid_observe::{ResponseHead, ResponseObserver, rate_limits};
 use limpid_settle::Unsettled;
 
 use crate::capture::{Capture, Captured};
+use crate::cors::Preflight;
 use crate::estimator::{Estimator, Job};
 use crate::request_body::{Broken, RequestTap};
 use crate::shared::Shared;
@@ -34,6 +35,8 @@ pub(crate) struct Arrival {
     pub(crate) path: Box<str>,
     pub(crate) caller: Caller,
     pub(crate) labels: Vec<OwnLabel>,
+    /// A browser asks whether it may ask (CORS).
+    pub(crate) preflight: Option<Box<Preflight>>,
 }
 
 impl Arrival {
@@ -59,6 +62,8 @@ struct Open {
     id: ExchangeId,
     trace_id: u128,
     span_id: u64,
+    /// Asked for once, so that setting the wall clock moves no record under way.
+    started_at: SystemTime,
     timeline: Timeline,
     upstream: Option<Arc<UpstreamInfo>>,
     attempts: u32,
@@ -83,7 +88,8 @@ impl Exchange {
         let arrived = shared.clock.now();
         shared.sink.started(arrival.endpoint);
         tap.keep(shared.estimator.as_ref().and_then(|e| e.text(arrival.endpoint)));
-        let id = shared.ids.exchange(shared.clock.wall(arrived));
+        let started_at = shared.clock.wall(arrived);
+        let id = shared.ids.exchange(started_at);
         let trace_id = arrival.caller.trace.map_or_else(|| shared.ids.trace(), |t| t.trace_id);
         let has_span = || arrival.caller.trace.map_or_else(|| shared.trace.samples(trace_id), |t| t.sampled);
         let capture = shared.capture.as_ref().filter(|c| c.may_take(id, &arrival, has_span));
@@ -95,6 +101,7 @@ impl Exchange {
             id,
             trace_id,
             span_id: shared.ids.span(),
+            started_at,
             timeline: Timeline { arrived, ..Timeline::default() },
             shared,
             arrival,
@@ -226,6 +233,11 @@ impl Exchange {
         (open.map_or(Endpoint::Other, |o| o.arrival.endpoint), upstream)
     }
 
+    /// What a browser asks beforehand, if it does.
+    pub(crate) fn preflight(&mut self) -> Option<Box<Preflight>> {
+        self.0.as_mut()?.arrival.preflight.take()
+    }
+
     /// limpid itself answers, with `status`, because of `failure`; the exchange is over. A client that left in its own
     /// request's body gets no answer.
     pub(crate) fn answered_by_limpid(mut self, status: u16, failure: RelayFailure) {
@@ -295,9 +307,11 @@ impl Open {
     fn settle(mut self: Box<Self>, ending: Ending) {
         self.timeline.ended = self.shared.clock.now();
         let held = self.observer.as_ref().map_or(0, |observer| observer.held_bytes());
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if held > SETTLE_ASIDE => drop(runtime.spawn_blocking(move || self.settle_now(ending))),
-            _ => self.settle_now(ending),
+        if held > SETTLE_ASIDE {
+            let shared = Arc::clone(&self.shared);
+            shared.aside.run(move || self.settle_now(ending));
+        } else {
+            self.settle_now(ending);
         }
     }
 
@@ -335,14 +349,14 @@ impl Open {
     }
 
     fn unsettled(self: Box<Self>, observation: Observation, ending: Ending) -> Unsettled {
-        let Open { shared, arrival, tap, timeline, .. } = *self;
+        let Open { arrival, tap, timeline, .. } = *self;
         let mut request = tap.facts();
         let mut labels = arrival.labels;
         labels.append(&mut request.metadata);
         labels.sort_by(|a, b| a.name.cmp(&b.name));
         Unsettled {
             id: self.id,
-            started_at: shared.clock.wall(timeline.arrived),
+            started_at: self.started_at,
             endpoint: arrival.endpoint,
             method: Arrival::bounded(arrival.method.as_str(), Arrival::METHOD_BYTES),
             path: arrival.path,

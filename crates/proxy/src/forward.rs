@@ -17,7 +17,6 @@ use crate::connect::chain;
 use crate::exchange::Exchange;
 use crate::pool::{Need, Reply};
 use crate::request_body::{Broken, RequestBody};
-use crate::routing;
 use crate::shared::{Shared, Upstream};
 use crate::watchdog::Watchdog;
 use crate::workers::Worker;
@@ -52,13 +51,7 @@ pub(crate) async fn forward(
         } else {
             let asked = shared.clock.now();
             // On the heap: it is large and rare, and would make the future of every request as large.
-            match Box::pin(pool.fresh(need)).await {
-                Ok(lease) => (lease, Some(asked)),
-                Err(failure) => {
-                    Box::pin(routing::see_what_came(&mut request)).await;
-                    return Err(failure);
-                }
-            }
+            (Box::pin(pool.fresh(need)).await?, Some(asked))
         };
         let sent = shared.clock.now();
         exchange.sent(sent, asked.map(|asked| sent.since(asked)));

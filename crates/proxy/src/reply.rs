@@ -10,6 +10,7 @@ use http::{HeaderName, Response, StatusCode};
 use limpid_core::{Endpoint, RelayFailure, Shortage, TlsFault};
 use serde_json::json;
 
+use crate::cors;
 use crate::exchange::Exchange;
 use crate::response_body::ResponseBody;
 
@@ -19,9 +20,13 @@ const X_LIMPID_ERROR: HeaderName = HeaderName::from_static("x-limpid-error");
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The answer to the client; it ends the exchange.
-pub(crate) fn answer(exchange: Exchange, failure: RelayFailure) -> Response<ResponseBody> {
+pub(crate) fn answer(mut exchange: Exchange, failure: RelayFailure) -> Response<ResponseBody> {
     let (endpoint, upstream) = exchange.subject();
     let mut response = response(failure, endpoint, upstream);
+    cors::open(&mut response);
+    if let Some(asked) = exchange.preflight() {
+        cors::agree(&mut response, *asked, failure);
+    }
     let method = matches!(failure, RelayFailure::ConnectMethod | RelayFailure::KeyMethod);
     let closes =
         matches!(failure, RelayFailure::BadRequest | RelayFailure::PathRefused | RelayFailure::RequestBodyTimeout);
@@ -60,6 +65,7 @@ fn response(failure: RelayFailure, endpoint: Endpoint, upstream: Option<&str>) -
 /// The name that Google's APIs give a status (`google.rpc.Code`).
 fn google_status(status: u16) -> &'static str {
     match status {
+        403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         400..500 => "INVALID_ARGUMENT",
         502 | 503 => "UNAVAILABLE",
@@ -86,9 +92,6 @@ fn words(failure: RelayFailure) -> Words {
     use Words::{Own, Upstream};
     match failure {
         RelayFailure::NoRoute => Own("no upstream is configured for this host, path and model"),
-        RelayFailure::UnknownModel => Own(
-            "upstreams are chosen by model, and none can be told of this request: it names none, two that differ, or one too far behind",
-        ),
         RelayFailure::BadRequest => Own("the request cannot be forwarded: its target, Host or framing is not sound"),
         RelayFailure::ConnectMethod => {
             Own("CONNECT is refused: this is no forward proxy; send requests to it as to the API itself")
@@ -103,6 +106,10 @@ fn words(failure: RelayFailure) -> Words {
         ),
         RelayFailure::RequestBody => Own("the request's body broke off"),
         RelayFailure::RequestBodyTimeout => Own("the request's body did not go on within request_body_timeout"),
+        RelayFailure::ForeignHost => Own("the Host is none that limpid answers to; name it in server.hosts"),
+        RelayFailure::ForeignOrigin => {
+            Own("pages of this Origin may not ask; name its host in server.hosts, or \"*\" for all")
+        }
         RelayFailure::Draining => Own("shutting down"),
         RelayFailure::Dns => Upstream("the host of ", "does not resolve"),
         RelayFailure::DnsTimeout => {

@@ -3,12 +3,15 @@
 //! Built by hand, because `axum::serve` gives a half-sent head no time limit and leaves Nagle's algorithm on.
 //! [`crate::workers`] says on which thread a connection is served, [`crate::client`] how.
 //!
-//! **Draining.** Once told to stop, the listener closes, connections finish the exchange they carry and no other, and
-//! what is still open when the time is up is broken off; those exchanges are recorded as `shutdown`.
+//! **Draining.** Once told to stop, what the kernel has accepted already is taken, for a listener that closes resets it; the
+//! listener closes, connections finish the exchange they carry and no other, and what is still open when the time is up, or
+//! when [`Hurry`] says so, is broken off; those exchanges are recorded as `shutdown`.
 
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use limpid_core::{Clock, Tick};
@@ -21,11 +24,44 @@ use crate::connect::TrustError;
 use crate::quiet::Quiet;
 use crate::shared::{ProxyConfig, Shared};
 use crate::shortage;
-use crate::workers::{Accepted, Worker, Workers};
+use crate::workers::{Accepted, Here, Worker, Workers};
 
 /// A proxy that can serve.
 pub struct Proxy {
     shared: Arc<Shared>,
+    workers: Workers,
+    here: Option<Here>,
+}
+
+/// Why there is no proxy.
+#[derive(Debug)]
+pub enum StartError {
+    /// TLS to the upstreams cannot be set up.
+    Trust(TrustError),
+    /// A thread cannot be had, or its runtime.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Trust(error) => error.fmt(f),
+            StartError::Thread(error) => write!(f, "a thread of the relay cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Ends a drain early.
+#[derive(Clone)]
+pub struct Hurry(watch::Sender<bool>);
+
+impl Hurry {
+    /// Breaks off what is open; a drain that has not begun will not wait.
+    pub fn now(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// How a drain went.
@@ -36,18 +72,35 @@ pub struct Drained {
 }
 
 impl Proxy {
-    /// Sets up upstreams and TLS; connects nowhere yet. Needs to run inside a tokio runtime.
-    pub fn new(config: ProxyConfig) -> Result<Proxy, TrustError> {
-        Ok(Proxy { shared: Arc::new(Shared::new(config)?) })
+    /// Sets up upstreams and TLS, and starts all threads; connects nowhere yet. Needs to run inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Trust that cannot be set up, and any thread that cannot be had.
+    pub fn new(config: ProxyConfig) -> Result<Proxy, StartError> {
+        let shared = Arc::new(Shared::new(config)?);
+        let (workers, here) = Workers::start(&shared).map_err(StartError::Thread)?;
+        Ok(Proxy { shared, workers, here })
     }
 
-    /// Serves connections of `listener` until `stop` is ready, then drains.
+    /// What ends its drain early.
+    pub fn hurry(&self) -> Hurry {
+        Hurry(self.shared.hurried.clone())
+    }
+
+    /// Turns true when a worker has ended unasked: it serves no more, and drains.
+    pub fn lost(&self) -> watch::Receiver<bool> {
+        self.workers.watch_lost()
+    }
+
+    /// Serves connections of `listener` until `stop` is ready, then drains. It stops by itself only if a worker has ended
+    /// unasked.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
-        if let Some(keepalive) = self.shared.server.tcp_keepalive {
+        let Proxy { shared, workers, here } = self;
+        if let Some(keepalive) = shared.server.tcp_keepalive {
             keepalive.set(&listener);
         }
-        let (workers, here) = Workers::start(&self.shared);
-        let clock = self.shared.clock.clone();
+        let clock = shared.clock.clone();
         let accept = async move {
             accept(&listener, &workers, &clock, stop).await;
             drop(listener);
@@ -67,7 +120,8 @@ async fn accept(listener: &TcpListener, workers: &Workers, clock: &Clock, stop: 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut stop => return,
+            () = &mut stop => return take_waiting(listener, workers).await,
+            () = workers.lost() => return tracing::error!("a worker thread has ended; limpid stops"),
             accepted = listener.accept() => accepted,
         };
         let error = match accepted {
@@ -119,6 +173,20 @@ impl Trouble<'_> {
         }
     }
 }
+
+/// Takes the connections that the kernel has completed and nobody has taken yet: closing the listener would reset them.
+async fn take_waiting(listener: &TcpListener, workers: &Workers) {
+    for _bounded in 0..WAITING {
+        let at_once = poll_fn(|context| Poll::Ready(listener.poll_accept(context)));
+        let Poll::Ready(Ok((stream, peer))) = at_once.await else { return };
+        if workers.give(stream, peer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Connections that are taken of what waits at the end, at most: the kernel's backlog, which tokio asks for.
+const WAITING: usize = 1024;
 
 /// The connections that one worker serves.
 pub(crate) struct Serving {
@@ -176,7 +244,11 @@ impl Serving {
         self.draining.send_replace(true);
         let limit = self.shared.server.drain_timeout;
         let all_end = async { while self.connections.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(limit, all_end).await.is_ok();
+        let mut hurried = self.shared.hurried.subscribe();
+        let in_time = tokio::select! {
+            in_time = tokio::time::timeout(limit, all_end) => in_time.is_ok(),
+            _ = hurried.wait_for(|hurried| *hurried) => self.connections.is_empty(),
+        };
         let broken_off = if in_time { 0 } else { self.connections.len() };
         self.shared.abort();
         self.connections.shutdown().await;

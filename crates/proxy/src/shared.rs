@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use limpid_core::{Clock, ExchangeSink, UpstreamInfo};
+use limpid_core::{Clock, ExchangeSink, Hosts, UpstreamInfo};
 use limpid_observe::{Limits, MetadataLabel};
 use limpid_route::{KeyNames, LabelRules, Match, RouteTable, Target};
 use limpid_settle::Settler;
+use tokio::sync::watch;
 
+use crate::aside::Aside;
 use crate::capture::{Capture, CaptureConfig};
 use crate::connect::{Connector, Http2, Reach, TrustError};
 use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
 use crate::pool::{Http2Limits, Keep, Pool};
-use crate::quiet::Quiet;
 use crate::resolve::Resolve;
-use crate::routing::{Budget, RoutingConfig};
+use crate::server::StartError;
 use crate::socket::TcpKeepalive;
 use crate::trace_context::TraceConfig;
 use crate::trust::Authorities;
@@ -98,6 +99,8 @@ pub struct ServerConfig {
     pub worker_threads: Option<NonZeroUsize>,
     /// Whether each of them keeps to one core; Linux only.
     pub pin_workers: bool,
+    /// The names that it answers to, and whose pages may ask.
+    pub hosts: Hosts,
 }
 
 /// Everything the relay needs.
@@ -106,8 +109,6 @@ pub struct ProxyConfig {
     pub server: ServerConfig,
     /// The upstreams; the index names one in the route table.
     pub upstreams: Vec<UpstreamConfig>,
-    /// Where requests go that name no model, or one that no route has.
-    pub routing: RoutingConfig,
     /// What the observer may look at.
     pub observe: ObserveConfig,
     /// Names of API keys.
@@ -162,11 +163,6 @@ pub(crate) struct Shared {
     pub(crate) server: ServerConfig,
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) routing: RoutingConfig,
-    /// What is held of requests ahead of their routes, and of compressed ones while they are looked at.
-    pub(crate) lookahead: Arc<Budget>,
-    /// When the log last told of a request that no route has by its model.
-    pub(crate) fallbacks: Quiet,
     pub(crate) observe: ObserveConfig,
     /// How much of a request's body is looked at, bytes; `None`: it is only counted.
     pub(crate) looked_at: Option<usize>,
@@ -178,20 +174,23 @@ pub(crate) struct Shared {
     pub(crate) settler: Settler,
     pub(crate) estimator: Option<Estimator>,
     pub(crate) capture: Option<Capture>,
+    /// Where large bodies are read and settled.
+    pub(crate) aside: Aside,
     pub(crate) sink: Arc<dyn ExchangeSink>,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) unreadable: unreadable::Log,
     /// Set when the drain's time is up: what breaks from then on is limpid's shutdown, not a client that left.
     aborting: AtomicBool,
+    /// True once the drain is to end early.
+    pub(crate) hurried: watch::Sender<bool>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: ProxyConfig) -> Result<Shared, TrustError> {
+    pub(crate) fn new(config: ProxyConfig) -> Result<Shared, StartError> {
         let ProxyConfig {
             server,
             upstreams,
-            routing,
             observe,
             keys,
             labels,
@@ -205,36 +204,26 @@ impl Shared {
         } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let metadata: Arc<[MetadataLabel]> = labels.metadata().collect();
+        let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(observe.request_bytes);
         let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()), resolver, &clock);
-        // A route that asks for a model looks as far as it reads ahead.
-        let furthest =
-            if by_model { routing.lookahead_bytes.max(observe.request_bytes) } else { observe.request_bytes };
-        let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(furthest);
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
         let upstreams = upstreams
             .into_iter()
             .map(|u| u.start(&connector, &clock, server.worker_threads))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Trust)?;
         let aborting = AtomicBool::new(false);
         let estimates = estimates.filter(|_| observe.enabled);
-        let mut capture = capture.filter(|_| observe.enabled).map(Capture::new);
-        let estimator = (estimates.is_some() || capture.is_some()).then(|| {
-            Estimator::start(estimates, settler.clone(), Arc::clone(&sink))
-                .inspect_err(
-                    |error| tracing::error!(%error, "no thread for token estimates and content; there will be none"),
-                )
-                .ok()
-        });
-        let estimator = estimator.flatten();
-        // Nobody else would redact.
-        capture = capture.filter(|_| estimator.is_some());
+        let capture = capture.filter(|_| observe.enabled).map(Capture::new);
+        let estimator = (estimates.is_some() || capture.is_some())
+            .then(|| Estimator::start(estimates, settler.clone(), Arc::clone(&sink)))
+            .transpose()
+            .map_err(StartError::Thread)?;
+        let aside = Aside::start("limpid-settle").map_err(StartError::Thread)?;
         Ok(Shared {
             server,
             routes,
             upstreams,
-            lookahead: Budget::new(routing.lookahead_budget_bytes),
-            routing,
-            fallbacks: Quiet::default(),
             observe,
             looked_at,
             keys,
@@ -249,6 +238,8 @@ impl Shared {
             ids: Ids::new(),
             unreadable: unreadable::Log::default(),
             aborting,
+            hurried: watch::Sender::new(false),
+            aside,
         })
     }
 

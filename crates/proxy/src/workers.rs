@@ -13,17 +13,23 @@
 //! wakes: on few cores all may end up on one, in turn, beside an idle one. Where the settings say so a thread keeps to
 //! the core of its number, of those that the process may use. It is no default: a core may be somebody else's too.
 //!
+//! **Whole or not at all.** All threads are started, each with its runtime, before there is a proxy; where one cannot be
+//! had there is none. A worker that ends unasked (its thread panicked) is noticed at once: the acceptor stops, the others
+//! drain, and whoever started limpid is to start it anew. What would serve every second connection is worse than nothing.
+//!
 //! **Edges.** Without threads (`worker_threads: None`) there is one worker, on the runtime that calls: tests pause its
-//! time. A thread that cannot be started is logged, and done without.
+//! time.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc as blocking;
 
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::server::{Drained, Serving};
 use crate::shared::Shared;
@@ -51,7 +57,14 @@ pub(crate) struct Accepted {
 }
 
 /// All workers.
-pub(crate) struct Workers(Vec<Door>);
+pub(crate) struct Workers {
+    doors: Vec<Door>,
+    /// True once one has ended unasked.
+    lost: watch::Receiver<bool>,
+}
+
+/// The one worker of a proxy without threads, to be polled by who serves.
+pub(crate) type Here = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The way to one worker.
 struct Door {
@@ -61,29 +74,65 @@ struct Door {
     drained: oneshot::Receiver<Drained>,
 }
 
-impl Workers {
-    /// Starts them; where there are no threads, the future is the only one, to be polled by the caller.
-    pub(crate) fn start(shared: &Arc<Shared>) -> (Workers, Option<impl Future<Output = ()> + use<>>) {
-        let threads = shared.server.worker_threads.map_or(0, NonZeroUsize::get);
-        let started: Vec<Door> = (0..threads).filter_map(|index| on_a_thread(shared, Worker(index))).collect();
-        if !started.is_empty() {
-            return (Workers(started), None);
+/// Tells of its worker's end, unless that ended well.
+struct Alive {
+    lost: watch::Sender<bool>,
+    well: bool,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if !self.well {
+            self.lost.send_replace(true);
         }
-        let (door, run) = door(shared, Worker(0));
-        (Workers(vec![door]), Some(run))
+    }
+}
+
+impl Workers {
+    /// Starts them; where there are no threads, the future is the only one.
+    ///
+    /// # Errors
+    ///
+    /// The first thread or runtime that cannot be had. Those before it end again.
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<(Workers, Option<Here>)> {
+        let (tell_lost, lost) = watch::channel(false);
+        let threads = shared.server.worker_threads.map_or(0, NonZeroUsize::get);
+        if threads == 0 {
+            let (door, run) = door(shared, Worker(0), tell_lost);
+            return Ok((Workers { doors: vec![door], lost }, Some(Box::pin(run))));
+        }
+        let start = |index| {
+            let worker = Worker(index);
+            let (door, run) = door(shared, worker, tell_lost.clone());
+            on_a_thread(worker, shared.server.pin_workers, run).map(|()| door)
+        };
+        let doors = (0..threads).map(start).collect::<io::Result<_>>()?;
+        Ok((Workers { doors, lost }, None))
+    }
+
+    pub(crate) fn watch_lost(&self) -> watch::Receiver<bool> {
+        self.lost.clone()
+    }
+
+    /// Returns when a worker has ended unasked.
+    pub(crate) async fn lost(&self) {
+        if self.lost.clone().wait_for(|lost| *lost).await.is_err() {
+            // All have ended, and well.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Gives a connection to the worker that has the fewest.
     pub(crate) async fn give(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let stream = stream.into_std()?;
-        let Some(door) = self.0.iter().min_by_key(|door| Arc::strong_count(&door.count)) else { return Ok(()) };
+        let Some(door) = self.doors.iter().min_by_key(|door| Arc::strong_count(&door.count)) else { return Ok(()) };
         let accepted = Accepted { stream, peer, counted: Arc::clone(&door.count) };
         door.connections.send(accepted).await.map_err(|_gone| io::Error::other("its worker is gone"))
     }
 
     /// Lets all drain, together, and waits for them.
     pub(crate) async fn drained(self) -> Drained {
-        let (doors, ends): (Vec<_>, Vec<_>) = self.0.into_iter().map(|d| (d.connections, d.drained)).unzip();
+        let (doors, ends): (Vec<_>, Vec<_>) = self.doors.into_iter().map(|d| (d.connections, d.drained)).unzip();
         drop(doors);
         let mut all = Drained { broken_off: 0 };
         for end in ends {
@@ -93,35 +142,39 @@ impl Workers {
     }
 }
 
-fn door(shared: &Arc<Shared>, worker: Worker) -> (Door, impl Future<Output = ()> + use<>) {
+fn door(
+    shared: &Arc<Shared>,
+    worker: Worker,
+    lost: watch::Sender<bool>,
+) -> (Door, impl Future<Output = ()> + Send + use<>) {
     let (connections, accepted) = mpsc::channel(WAITING);
     let (tell, drained) = oneshot::channel();
     let shared = Arc::clone(shared);
     let run = async move {
+        let mut alive = Alive { lost, well: false };
         let _nobody_waits = tell.send(Serving::new(shared, worker).run(accepted).await);
+        alive.well = true;
     };
     (Door { connections, count: Arc::new(()), drained }, run)
 }
 
-fn on_a_thread(shared: &Arc<Shared>, worker: Worker) -> Option<Door> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (door, run) = door(shared, worker);
-    let pinned = shared.server.pin_workers;
-    let started = runtime.and_then(|runtime| {
-        std::thread::Builder::new().name(format!("limpid-{}", worker.0)).spawn(move || {
-            if pinned {
-                pin(worker);
-            }
-            runtime.block_on(run);
-        })
-    });
-    match started {
-        Ok(_detached) => Some(door),
-        Err(error) => {
-            tracing::error!(%error, "a worker thread does not start");
-            None
+/// Starts a worker's thread, and waits until its runtime is there. That is made on the thread itself: where a thread cannot
+/// be had, a runtime that was to move there would end on this one, which may be a runtime's own.
+fn on_a_thread(worker: Worker, pinned: bool, run: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    let (tell, started) = blocking::channel();
+    std::thread::Builder::new().name(format!("limpid-{}", worker.0)).spawn(move || {
+        if pinned {
+            pin(worker);
         }
-    }
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _it_waits = tell.send(Ok(()));
+                runtime.block_on(run);
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        }
+    })?;
+    started.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once")))
 }
 
 /// Keeps this thread to one of the cores that it may use. A failure is told, and done without.
@@ -142,4 +195,26 @@ fn pin(worker: Worker) {
 #[cfg(not(target_os = "linux"))]
 fn pin(worker: Worker) {
     tracing::warn!(worker = worker.0, "worker threads are pinned on Linux only");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_ends_unasked_is_noticed() {
+        let (tell_lost, lost) = watch::channel(false);
+        let workers = Workers { doors: Vec::new(), lost };
+        let alive = |well| Alive { lost: tell_lost.clone(), well };
+        drop(alive(true));
+        on_a_thread(Worker(0), false, std::future::ready(())).unwrap();
+        assert!(!*workers.lost.borrow(), "ended as it should");
+        let dies = alive(false);
+        on_a_thread(Worker(0), false, async move {
+            let _dies = dies;
+            panic!("on purpose");
+        })
+        .unwrap();
+        workers.lost().await;
+    }
 }

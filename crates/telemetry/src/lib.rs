@@ -8,6 +8,7 @@
 
 mod content;
 mod counts;
+mod grpc_thread;
 mod histogram;
 mod instruments;
 mod labels;

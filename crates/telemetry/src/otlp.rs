@@ -24,10 +24,10 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::SpanData;
-use tokio::runtime::Runtime;
 
 use crate::content;
 use crate::counts::{ExportCounts, Ledger};
+use crate::grpc_thread::GrpcThread;
 use crate::instruments::{Instruments, observe_live};
 use crate::labels::{Caps, Overflow};
 use crate::limits::limit;
@@ -90,7 +90,7 @@ pub struct Otlp {
     log_records: Option<Arc<RecordQueue>>,
     metrics: Option<SdkMeterProvider>,
     counts: Arc<ExportCounts>,
-    runtime: Option<Runtime>,
+    grpc: Option<GrpcThread>,
 }
 
 impl Otlp {
@@ -105,9 +105,9 @@ impl Otlp {
         let all = [&config.traces, &config.metrics, &config.logs];
         let grpc = all.into_iter().flatten().any(|to| to.protocol == Protocol::Grpc);
         let counts = Arc::clone(&live.exports);
-        let runtime = if grpc { Some(runtime()?) } else { None };
-        let mut otlp = Otlp { spans: None, log_records: None, metrics: None, counts, runtime };
-        let handle = otlp.runtime.as_ref().map(Runtime::handle);
+        let grpc = if grpc { Some(GrpcThread::start()?) } else { None };
+        let mut otlp = Otlp { spans: None, log_records: None, metrics: None, counts, grpc };
+        let handle = otlp.grpc.as_ref().map(GrpcThread::runtime);
         let [traces, metrics, logs] = all.map(|to| to.as_ref().map(|to| Transport::new(to, handle)).transpose());
         let (traces, metrics, logs) = (traces?, metrics?, logs?);
 
@@ -125,6 +125,8 @@ impl Otlp {
         if let Some(transport) = metrics {
             let counts = Arc::clone(&otlp.counts);
             let exporter = MetricExporter { transport, counts, temporality: config.temporality };
+            // The SDK's own thread: where it cannot be had, the SDK goes on without.
+            one_more_thread()?;
             let (provider, consumer) = start_metrics(config, exporter, labels, live);
             otlp.metrics = Some(provider);
             consumers.push(Box::new(consumer));
@@ -167,9 +169,6 @@ impl Drop for Otlp {
             // Dropping the provider would flush it here, for up to five seconds.
             drop(shutdown_metrics(metrics));
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -186,15 +185,6 @@ fn shutdown_metrics(provider: SdkMeterProvider) -> Receiver<bool> {
     result
 }
 
-fn runtime() -> Result<Runtime, OtlpError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("limpid-otlp-grpc")
-        .enable_all()
-        .build()
-        .map_err(|e| OtlpError::Thread(e.to_string()))
-}
-
 fn scope(semconv: Semconv) -> InstrumentationScope {
     let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
     scope.with_schema_url(semconv.schema_url()).build()
@@ -208,6 +198,15 @@ fn resource(config: &OtlpConfig) -> Resource {
         .with_attributes(config.resource.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone())))
         .with_service_name(config.service_name.clone())
         .build()
+}
+
+/// Whether there is a thread to be had.
+fn one_more_thread() -> Result<(), OtlpError> {
+    let one = thread::Builder::new().name("limpid-otlp-probe".into()).spawn(|| {});
+    let one = one.map_err(|e| OtlpError::Thread(e.to_string()))?;
+    // It does nothing that could fail.
+    let _ended = one.join();
+    Ok(())
 }
 
 /// Starts the thread that sends what comes into a queue.

@@ -49,12 +49,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         metrics: Arc::new(NoMetrics),
         counts: Arc::default(),
         ready: Arc::new(AtomicBool::new(true)),
+        let_go: Arc::default(),
         hosts: Hosts::default(),
-        about: About {
-            version: env!("CARGO_PKG_VERSION"),
-            started_at: SystemTime::now() - HOUR,
-            upstreams: traffic.upstreams.clone(),
-        },
+        about: About { version: env!("CARGO_PKG_VERSION"), upstreams: traffic.upstreams.clone() },
     };
     for ms in (0..3_600_000_u64).step_by(350) {
         played.store(ms * 1_000_000, Ordering::Release);

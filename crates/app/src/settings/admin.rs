@@ -42,12 +42,12 @@ impl Admin {
 }
 
 /// A name with a port, or a URL, would never match.
-fn good_hosts(hosts: &[Arc<str>]) -> Checked {
+pub(super) fn good_hosts(hosts: &[Arc<str>]) -> Checked {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     match hosts.iter().find(|host| &***host != "*" && !host.chars().all(plain)) {
         Some(_) => Err(Refused::new(
             "one of them is no plain host name",
-            "write names without scheme, port and path, such as [\"limpid.monitoring.svc\"], or [\"*\"] for every name",
+            "write names without scheme, port and path, such as [\"limpid.example\"], or [\"*\"] for every name",
         )),
         None => Ok(()),
     }

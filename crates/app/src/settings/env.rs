@@ -107,7 +107,7 @@ pub(super) fn otel<T>(
                 // The value may be a secret.
                 what: "the variable is ignored".to_owned(),
                 why,
-                mend: "mend or unset it, or set its counterpart in [telemetry]".to_owned(),
+                mend: "mend or unset it, or set its counterpart in the settings file".to_owned(),
             };
             // Several settings may ask for one variable.
             if !report.warnings.contains(&fault) {

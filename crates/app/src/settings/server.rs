@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::admin::good_hosts;
 use super::kinds::Secret;
 use super::reader::{Checked, Reader, Refused, positive};
 
@@ -41,6 +43,14 @@ pub struct Server {
     /// on. Default `false`: the kernel moves them. Linux only; elsewhere without effect. For cores that nothing else uses:
     /// two processes that pin meet on the same cores.
     pub pin_workers: bool,
+    /// Names by which clients may ask, beside IP addresses and `localhost`, without port; `*` is every name. Pages of these
+    /// names, and no others, may ask through a browser (`Origin`). Default: absent. While `listen` is on the loopback that is
+    /// the names in the upstreams' `url` and `host`, for a page of elsewhere must not use what only this machine may; elsewhere
+    /// it is every name.
+    pub hosts: Option<Vec<Arc<str>>>,
+    /// Whether other processes of the same user may listen on the same addresses (`SO_REUSEPORT`), so that a new limpid can
+    /// start beside this one and no connection is refused in between. Default `false`: a second one by mistake is told.
+    pub reuse_port: bool,
 }
 
 impl Server {
@@ -58,6 +68,8 @@ impl Server {
             key_hash_secret: r.optional("key_hash_secret", |_| Ok(())),
             worker_threads: r.optional("worker_threads", |n| threads(*n)).and_then(NonZeroUsize::new),
             pin_workers: r.value("pin_workers", false),
+            hosts: r.optional("hosts", |hosts: &Vec<Arc<str>>| good_hosts(hosts)),
+            reuse_port: r.value("reuse_port", false),
         };
         r.finish();
         server

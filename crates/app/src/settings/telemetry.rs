@@ -127,8 +127,7 @@ impl Telemetry {
             explain(&mut r, what, export.as_ref());
         }
 
-        let propagators = otel(env, r.report, "OTEL_PROPAGATORS", Propagator::list)
-            .map_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage], |(list, _)| list);
+        let propagators = standard::propagators(env, r.report);
         let attributes = otel(env, r.report, "OTEL_RESOURCE_ATTRIBUTES", attributes);
         let telemetry = Telemetry {
             semconv: conventions::semconv(env, &mut r),

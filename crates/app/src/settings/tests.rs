@@ -66,8 +66,7 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 28] = [
-    "without_model",
+const EXAMPLES: [&str; 27] = [
     "capture_sample",
     "tls_ca_file",
     "headers_timeout",
@@ -304,8 +303,6 @@ fn upstreams_are_held_to_their_rules() {
         ("url = \"http://a/#f\"", "must not carry a fragment"),
         ("url = \"http://a:99999\"", "its port is not from 1 to 65535"),
         ("url = \"http://a:0\"", "its port is not from 1 to 65535"),
-        ("url = \"http://a/x/v1/chat/completions\"", "the URL of one endpoint"),
-        ("url = \"http://a/x/v1/chat/completions\"", "write \"http://a/x/v1\""),
         ("url = \"http://a\"\nrewrite_prefix = \"/x\"", "there is no path_prefix that it could replace"),
         ("url = \"http://a\"\npath_prefix = \"x\"", "that is not the beginning of a path"),
         ("url = \"http://a\"\nhost = \"a:80\"", "no scheme, port, path or wildcard"),
@@ -321,31 +318,6 @@ fn upstreams_are_held_to_their_rules() {
     assert!(list.len() == 1 && list[0].contains("a list is not a section, write [upstreams.NAME]"), "{list:?}");
     let good = load("[upstreams.a]\nurl = \"http://[::1]:8000/base\"\npool_idle_timeout = \"0s\"\n", &[]);
     assert_eq!((good.settings.upstreams[0].url.host(), good.settings.upstreams[0].url.port()), ("::1", 8000));
-}
-
-#[test]
-fn routing_names_an_upstream_that_is_there() {
-    let routing = |lines: &str| sources(&format!("{ONE}[routing]\n{lines}\n"), &[]).load().map(|l| l.settings.routing);
-    let read = routing("unknown_model = \"reject\"\nwithout_model = \"default\"\nlookahead_bytes = \"1MiB\"").unwrap();
-    assert_eq!((read.unknown_model, read.without_model.as_deref()), (UnknownModel::Reject, Some("default")));
-    assert_eq!((read.lookahead_bytes, read.lookahead_budget_bytes), (1 << 20, 256 << 20));
-    let fault = |lines: &str| routing(lines).unwrap_err().to_string();
-    assert!(fault("without_model = \"x\"").contains("there is no such upstream, write one of default"));
-    assert!(fault("unknown_model = \"maybe\"").contains("write \"default\" or \"reject\""));
-}
-
-#[test]
-fn what_a_base_path_makes_of_a_request_is_shown() {
-    for (url, sent) in [
-        ("http://a/v1", Some("goes up as /v1/chat/completions")),
-        ("http://a/openai/v1/", Some("goes up as /openai/v1/chat/completions")),
-        ("http://a/api", Some("goes up as /api/v1/chat/completions")),
-        ("http://a/", None),
-    ] {
-        let loaded = load(&format!("[upstreams.a]\nurl = \"{url}\"\n"), &[]);
-        let line = loaded.resolved.iter().find(|r| r.key == "/v1/chat/completions");
-        assert_eq!(line.and_then(|r| r.value.as_deref()), sent, "{url}");
-    }
 }
 
 #[test]
@@ -467,7 +439,7 @@ fn each_standard_variable_of_the_export_does_what_its_specification_says() {
         ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
         ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "50"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "20"),
-        ("OTEL_PROPAGATORS", "tracecontext,b3,none"),
+        ("OTEL_PROPAGATORS", "tracecontext,none"),
     ];
     let loaded = load(ONE, &env);
     assert_eq!(loaded.warnings, []);
@@ -483,7 +455,7 @@ fn each_standard_variable_of_the_export_does_what_its_specification_says() {
     assert_eq!((t.log_records, t.spans.queue), (waiting, 2048));
     assert_eq!((t.temporality, t.histograms), (Temporality::Delta, Histograms::Exponential));
     assert_eq!((t.span_text, t.log_text, t.span_attributes, t.log_attributes), (Some(100), Some(50), Some(20), None));
-    assert_eq!(t.propagators, [Propagator::TraceContext, Propagator::B3]);
+    assert_eq!(t.propagators, [Propagator::TraceContext]);
 
     let with = |more: (&'static str, &'static str)| {
         load(ONE, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), more]).settings.telemetry
@@ -688,4 +660,33 @@ fn probes_are_in_whole_seconds() {
     for bad in ["500ms", "10h"] {
         assert!(faults(&format!("{ONE}tcp_keepalive = \"{bad}\"\n"), &[])[0].contains("tcp_keepalive"));
     }
+}
+
+#[test]
+fn what_is_no_propagator_of_limpids_is_told_and_the_others_hold() {
+    for (value, told) in [("b3,tracecontext", "b3 and b3multi"), ("tracecontext,carrier-pigeon", "a name in it")] {
+        let loaded = load(ONE, &[("OTEL_PROPAGATORS", value)]);
+        assert_eq!(loaded.settings.telemetry.propagators, [Propagator::TraceContext]);
+        assert_eq!(loaded.warnings.len(), 1, "{value}");
+        assert!(loaded.warnings[0].what.contains(told) && loaded.warnings[0].to_string().contains("OTEL_PROPAGATORS"));
+    }
+}
+
+#[test]
+fn a_level_in_the_settings_wins_over_rust_log_and_check_shows_which() {
+    let shown = |file: &str, env: &[(&'static str, &'static str)]| {
+        let loaded = load(file, env);
+        let line = loaded.resolved.iter().find(|r| r.key == "lines written").unwrap().clone();
+        assert_eq!(line.value.as_deref(), Some(&*loaded.settings.log.filter));
+        (loaded.settings.log.filter, line.origin.to_string(), loaded.warnings.len())
+    };
+    let level = format!("{ONE}[log]\nlevel = \"error\"\n");
+    let (filter, origin, _) = shown(&level, &[("RUST_LOG", "trace")]);
+    assert_eq!(filter, "warn,limpid=error");
+    assert!(origin.contains("wins over RUST_LOG"), "{origin}");
+    let (filter, origin, _) = shown(ONE, &[("RUST_LOG", "hyper=debug")]);
+    assert_eq!(filter, "hyper=debug");
+    assert!(origin.contains("RUST_LOG"), "{origin}");
+    let (filter, _, warnings) = shown(ONE, &[("RUST_LOG", "limpid=loud=er")]);
+    assert_eq!((&*filter, warnings), ("warn,limpid=info", 1));
 }

@@ -1,5 +1,3 @@
-use limpid_core::OutputType;
-
 use super::*;
 
 fn facts(body: &str) -> RequestFacts {

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_core::{Category, Clock, Ending, ExchangeRecord, UpstreamInfo};
+use limpid_core::{Category, Clock, Ending, ExchangeRecord, Hosts, UpstreamInfo};
 use limpid_observe::Limits;
 use limpid_proxy::{
-    Drained, Http2, Http2Limits, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig, UpstreamConfig,
+    Drained, Http2, Http2Limits, Hurry, ObserveConfig, Proxy, ProxyConfig, ServerConfig, Timeouts, TraceConfig,
+    UpstreamConfig,
 };
 use limpid_route::{KeyNames, Match, ModelPattern, Target};
 use limpid_settle::Settler;
@@ -35,6 +36,7 @@ pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 pub(crate) struct Rig {
     pub(crate) addr: SocketAddr,
     pub(crate) sink: Arc<CollectingSink>,
+    pub(crate) hurry: Hurry,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<Drained>>,
 }
@@ -59,9 +61,9 @@ impl Rig {
                 drain_timeout: SOON,
                 worker_threads: None,
                 pin_workers: false,
+                hosts: Hosts::any(),
             },
             upstreams,
-            routing: limpid_proxy::RoutingConfig::default(),
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
             labels: limpid_route::LabelRules::default(),
             keys: KeyNames::of_this_start(),
@@ -78,8 +80,9 @@ impl Rig {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let proxy = Proxy::new(config).unwrap();
+        let hurry = proxy.hurry();
         let serving = tokio::spawn(proxy.serve(listener, async move { drop(stopped.await) }));
-        Rig { addr, sink, stop: Some(stop), serving: Some(serving) }
+        Rig { addr, sink, hurry, stop: Some(stop), serving: Some(serving) }
     }
 
     pub(crate) async fn client(&self) -> RawClient {

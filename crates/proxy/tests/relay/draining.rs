@@ -81,3 +81,17 @@ async fn what_takes_too_long_is_broken_off() {
     assert!(!rest.is_ok_and(|r| r.ends_with(LAST_CHUNK)), "no clean end");
     server.until(SOON, |seen| seen.iter().all(|s| s.peer_closed)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_drain_in_a_hurry_breaks_off_and_records() {
+    let begins = vec![Step::ReadRequest, Step::send([SSE_HEAD, &chunk(EVENT)].concat()), Step::ReadToEnd];
+    let server = RawServer::start(begins).await.unwrap();
+    let mut rig = Rig::with(vec![upstream("only", &server.url())], |_| {}).await;
+    let mut busy = rig.client().await;
+    busy.send(&streaming()).await.unwrap();
+    busy.read_until(&chunk(EVENT), SOON).await.unwrap();
+    let (hurry, drain) = (rig.hurry.clone(), rig.drain());
+    hurry.now();
+    assert_eq!(timeout(SOON, drain).await.unwrap().unwrap(), Drained { broken_off: 1 });
+    assert_eq!(outcome(&rig.record().await), (Category::Cancelled, "shutdown", Ending::Shutdown));
+}

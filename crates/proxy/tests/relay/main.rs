@@ -8,7 +8,6 @@
 mod addresses;
 mod any_bytes;
 mod ask_usage;
-mod by_model;
 mod cancel;
 mod capture;
 mod client_limits;
@@ -18,6 +17,7 @@ mod desync;
 mod draining;
 mod endings;
 mod framing;
+mod hosts;
 mod http2;
 mod http2_alpn;
 mod http2_faults;

@@ -3,8 +3,14 @@
 //! The client is a blocking one: it runs on the exporters' own threads, and the asynchronous one needs a runtime there.
 //! Of a collector's answer at most 64 KiB are read, and of a refusal only the status is told: the text that comes with
 //! it may quote what was sent.
+//!
+//! A `200` alone takes nothing: what was rejected stands in the body, so an answer that breaks off, or that is no answer to
+//! an export, is a failure that passes. The same export is then sent again, as the OTLP specification has it for an answer
+//! that is lost; a receiver that had taken the first may hold some of it twice.
 
 use std::io::{Read as _, Write as _};
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +24,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use reqwest::blocking::{Client, Response};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Url};
 use serde_json::Value;
@@ -89,7 +96,7 @@ impl HttpWire {
         let response = request.body(body.bytes.clone()).send().map_err(|e| Failure::passing(told(e)))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(rejected(response, body.signal));
+            return rejected(response, body.signal).map_err(Failure::passing);
         }
         if !matches!(status.as_u16(), 429 | 502 | 503 | 504) {
             return Err(Failure::refused(status));
@@ -113,7 +120,7 @@ pub(super) fn headers(to: &OtlpExport) -> Result<HeaderMap, OtlpError> {
 
 fn client(to: &OtlpExport) -> Result<Client, OtlpError> {
     // A POST is not sent again to where somebody points, least of all with a secret in it.
-    let mut builder = Client::builder().timeout(to.timeout).redirect(Policy::none());
+    let mut builder = Client::builder().timeout(to.timeout).redirect(Policy::none()).dns_resolver(Arc::new(Names));
     let wrong = |error: reqwest::Error| OtlpError::Exporter(error.to_string());
     if !is_tls(to) {
         // The system's certificates are not wanted, and a bare container has none, which would be an error.
@@ -126,8 +133,8 @@ fn client(to: &OtlpExport) -> Result<Client, OtlpError> {
         builder = builder.identity(Identity::from_pem(&pem).map_err(wrong)?);
     }
     // A blocking client cannot be made on a thread that drives an async runtime.
-    let made = thread::spawn(move || builder.build());
-    match made.join() {
+    let made = thread::Builder::new().name("limpid-otlp-init".to_owned()).spawn(move || builder.build());
+    match made.map_err(|e| OtlpError::Thread(e.to_string()))?.join() {
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(wrong(error)),
         Err(_) => Err(OtlpError::Exporter("the HTTP client could not be made".to_owned())),
@@ -162,31 +169,67 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// What a taken export's answer says was rejected. One that cannot be read says nothing.
-fn rejected(response: Response, signal: Signal) -> u64 {
+/// What a taken export's answer says was rejected.
+fn rejected(response: Response, signal: Signal) -> Result<u64, &'static str> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let mut body = Vec::new();
-    if response.status() == StatusCode::NO_CONTENT || response.take(MAX_ANSWER).read_to_end(&mut body).is_err() {
-        return 0;
+    if response.status() == StatusCode::NO_CONTENT {
+        return Ok(0);
     }
-    let count = if is_json { told_in_json(&body) } else { told_in_protobuf(&body, signal) };
-    count.and_then(|n| n.try_into().ok()).unwrap_or(0)
+    response.take(MAX_ANSWER + 1).read_to_end(&mut body).map_err(|_| "the collector's answer broke off")?;
+    let count = if body.len() as u64 > MAX_ANSWER {
+        None
+    } else if is_json {
+        told_in_json(&body)
+    } else {
+        told_in_protobuf(&body, signal)
+    };
+    let count = count.ok_or("what answered is no collector: the answer is none to an export")?;
+    Ok(count.try_into().unwrap_or(0))
 }
 
 fn told_in_protobuf(body: &[u8], signal: Signal) -> Option<i64> {
     Some(match signal {
-        Signal::Traces => ExportTraceServiceResponse::decode(body).ok()?.partial_success?.rejected_spans,
-        Signal::Metrics => ExportMetricsServiceResponse::decode(body).ok()?.partial_success?.rejected_data_points,
-        Signal::Logs => ExportLogsServiceResponse::decode(body).ok()?.partial_success?.rejected_log_records,
+        Signal::Traces => {
+            ExportTraceServiceResponse::decode(body).ok()?.partial_success.map_or(0, |told| told.rejected_spans)
+        }
+        Signal::Metrics => {
+            ExportMetricsServiceResponse::decode(body).ok()?.partial_success.map_or(0, |told| told.rejected_data_points)
+        }
+        Signal::Logs => {
+            ExportLogsServiceResponse::decode(body).ok()?.partial_success.map_or(0, |told| told.rejected_log_records)
+        }
     })
 }
 
-/// Protobuf's JSON writes such a number as a string; not every receiver does.
+/// Protobuf's JSON writes such a number as a string; not every receiver does. Some answer with nothing at all.
 fn told_in_json(body: &[u8]) -> Option<i64> {
+    if body.trim_ascii().is_empty() {
+        return Some(0);
+    }
     let answer: Value = serde_json::from_slice(body).ok()?;
-    let partial = answer.get("partialSuccess")?;
-    let count = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"].iter().find_map(|n| partial.get(n))?;
-    count.as_i64().or_else(|| count.as_str()?.parse().ok())
+    let Some(partial) = answer.as_object()?.get("partialSuccess") else { return Some(0) };
+    let count = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"].iter().find_map(|n| partial.get(n));
+    Some(count.and_then(|n| n.as_i64().or_else(|| n.as_str()?.parse().ok())).unwrap_or(0))
+}
+
+/// Looks names up on a thread of its own each time: the client's own way panics where there is none to be had, and takes
+/// the exporter with it.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let (tell, found) = tokio::sync::oneshot::channel();
+            let look_up = move || {
+                let found = (name.as_str(), 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+                let _nobody_waits = tell.send(found);
+            };
+            thread::Builder::new().name("limpid-otlp-dns".to_owned()).spawn(look_up)?;
+            let found = found.await??;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -197,11 +240,17 @@ mod tests {
     fn partial_success_is_read_in_every_spelling() {
         assert_eq!(told_in_json(br#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}"#), Some(3));
         assert_eq!(told_in_json(br#"{"partialSuccess":{"rejectedDataPoints":4}}"#), Some(4));
-        assert_eq!(told_in_json(b"{}"), None);
+        for nothing in [&b"{}"[..], b"", b" ", br#"{"partialSuccess":{}}"#, br#"{"partialSuccess":null}"#] {
+            assert_eq!(told_in_json(nothing), Some(0), "{}", nothing.escape_ascii());
+        }
+        for no_answer in [&br#"{"partialSuc"#[..], b"ok", b"[]", b"<html>"] {
+            assert_eq!(told_in_json(no_answer), None, "{}", no_answer.escape_ascii());
+        }
         // partial_success (1) with rejected (1) of 5, the same in all three.
         for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
             assert_eq!(told_in_protobuf(&[0x0a, 2, 0x08, 5], signal), Some(5));
-            assert_eq!(told_in_protobuf(b"", signal), None);
+            assert_eq!(told_in_protobuf(b"", signal), Some(0));
+            assert_eq!(told_in_protobuf(&[0x0a, 2, 0x08], signal), None, "cut");
             assert_eq!(told_in_protobuf(b"<html>", signal), None);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::env::{Env, otel, pairs};
-use super::super::faults::Origin;
+use super::super::faults::{Fault, Origin};
 use super::super::reader::Report;
 use super::Attributes;
 
@@ -16,30 +16,44 @@ pub enum Propagator {
     TraceContext,
     /// W3C's `baggage`.
     Baggage,
-    /// Zipkin's single `b3`.
-    B3,
-    /// Zipkin's `x-b3-*`.
-    B3Multi,
 }
 
-impl Propagator {
-    /// The value of `OTEL_PROPAGATORS`; `none` is an empty list.
-    pub(super) fn list(text: &str) -> Result<Vec<Propagator>, String> {
-        let mut all = Vec::new();
-        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let one = match name.to_ascii_lowercase().as_str() {
-                "tracecontext" => Propagator::TraceContext,
-                "baggage" => Propagator::Baggage,
-                "b3" => Propagator::B3,
-                "b3multi" => Propagator::B3Multi,
-                "none" => continue,
-                _ => return Err("limpid knows tracecontext, baggage, b3, b3multi and none".to_owned()),
-            };
-            if !all.contains(&one) {
-                all.push(one);
+/// `OTEL_PROPAGATORS`, by default `tracecontext,baggage`; `none` is an empty list. What limpid does not speak, Zipkin's `b3`
+/// among it, is a warning each, and the rest of the list holds.
+pub(super) fn propagators(env: &Env, report: &mut Report) -> Vec<Propagator> {
+    const VARIABLE: &str = "OTEL_PROPAGATORS";
+    let names = |text: &str| text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>();
+    let Some((names, at)) = otel(env, report, VARIABLE, |text| Ok(names(text))) else {
+        return vec![Propagator::TraceContext, Propagator::Baggage];
+    };
+    let mut all = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let one = match name.as_str() {
+            "tracecontext" => Propagator::TraceContext,
+            "baggage" => Propagator::Baggage,
+            "none" => continue,
+            "b3" | "b3multi" => {
+                report.warnings.push(not_spoken(&at, "b3 and b3multi are ignored"));
+                continue;
             }
+            _ => {
+                report.warnings.push(not_spoken(&at, "a name in it is ignored"));
+                continue;
+            }
+        };
+        if !all.contains(&one) {
+            all.push(one);
         }
-        Ok(all)
+    }
+    all
+}
+
+fn not_spoken(at: &Origin, what: &str) -> Fault {
+    Fault {
+        at: at.clone(),
+        what: what.to_owned(),
+        why: "limpid follows and passes on traceparent alone; other fields pass through untouched".to_owned(),
+        mend: "take it out, and have clients send tracecontext".to_owned(),
     }
 }
 

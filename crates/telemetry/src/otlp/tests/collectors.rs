@@ -97,7 +97,9 @@ fn serve_http(stream: impl Read + Write, got: &Sender<Posted>, answer: impl Fn()
         let path = headers.remove(0);
         // The test may be over.
         drop(got.send(Posted { path, headers, body }));
-        if reader.get_mut().write_all(answer().as_bytes()).is_err() || reader.get_mut().flush().is_err() {
+        let answer = answer();
+        let written = reader.get_mut().write_all(answer.as_bytes()).and_then(|()| reader.get_mut().flush());
+        if written.is_err() || answer.contains("x-then: close") {
             return;
         }
     }
@@ -264,9 +266,13 @@ impl LogsService for Grpc {
     }
 }
 
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
 /// Serves until the runtime is dropped; its address.
 fn grpc_receiver(
-    server: &Runtime,
+    server: &tokio::runtime::Runtime,
     grpc: &Grpc,
     tls: Option<tonic::transport::ServerTlsConfig>,
 ) -> std::net::SocketAddr {
@@ -454,6 +460,33 @@ fn https_receiver(got: Sender<Posted>, authority: &Authority) -> String {
         }
     });
     format!("https://{address}")
+}
+
+/// How many spans were exported and lost where a collector answers so, and how often it was asked.
+fn answered(answers: &'static [&'static str], timeout: Duration) -> (u64, u64, usize) {
+    let (got, posts) = channel();
+    let (otlp, mut consumers) = start(&spans_to(&http_receiver(got, answers), timeout));
+    consumers[0].consume(&Arc::new(record()));
+    let counts = otlp.counts();
+    otlp.shutdown(LONG);
+    (counts.spans_exported(), counts.spans_lost(), posts.try_iter().count())
+}
+
+#[test]
+fn an_answer_that_breaks_off_or_is_none_takes_nothing() {
+    const CUT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-then: close\r\n\r\n\n\x02";
+    const IN_CHUNKS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-then: close\r\n\r\n2\r\n\n\x02\r\n";
+    const A_PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
+    const HALF_JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"partial";
+    for bad in [CUT, IN_CHUNKS, A_PAGE, HALF_JSON] {
+        let once: &'static [&'static str] = Box::leak(vec![bad, TAKEN].into_boxed_slice());
+        assert_eq!(answered(once, LONG), (1, 0, 2), "sent again: {bad}");
+        let always: &'static [&'static str] = Box::leak(vec![bad].into_boxed_slice());
+        let (exported, lost, _) = answered(always, Duration::from_secs(1));
+        assert_eq!((exported, lost), (0, 1), "counted as lost: {bad}");
+    }
+    let empty_json = &["HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n"];
+    assert_eq!(answered(empty_json, LONG), (1, 0, 1));
 }
 
 /// Whether a span arrives.
