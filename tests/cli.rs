@@ -157,7 +157,7 @@ impl Proxy {
     fn post(&self, path: &str, body: &Value) -> Reply {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer sk-hush\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nauthorization: Bearer sk-hush\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );

@@ -311,6 +311,19 @@ impl Output {
         Output { stderr: format!("limpid: {message}\n"), code: 1, ..Output::default() }
     }
 
+    /// Prints it as far as that goes within a second: a command that ran on must end, whether somebody reads or not.
+    pub fn print_in_time(self) -> ExitCode {
+        let (code, (printed, ended)) = (self.code, std::sync::mpsc::channel());
+        let printing = std::thread::Builder::new().spawn(move || {
+            self.print();
+            let _nobody_waits = printed.send(());
+        });
+        if printing.is_ok() {
+            let _in_time_or_not = ended.recv_timeout(std::time::Duration::from_secs(1));
+        }
+        ExitCode::from(code)
+    }
+
     /// Prints it. A reader that has gone (`limpid check | head`) is no fault.
     pub fn print(&self) -> ExitCode {
         let _ = std::io::stdout().lock().write_all(self.stdout.as_bytes());

@@ -7,7 +7,7 @@
 mod table;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -18,9 +18,11 @@ use limpid_sim::{SimConfig, SimServer};
 use tokio::time::{Instant, interval, sleep_until};
 
 use crate::cli::{DemoArgs, Output};
+use crate::logging::say;
 use crate::process::Process;
-use crate::serve::{runtime, shutdown_signal};
+use crate::serve::{long_running, shutdown_signal};
 use crate::settings::{Env, Flags, Settings, Sources};
+use crate::signals::Held;
 use crate::{logging, settings};
 
 /// How long requests in flight may take when the demo ends.
@@ -30,32 +32,35 @@ const WINDOW: Duration = Duration::from_secs(3600);
 
 /// `limpid demo`, from its arguments to its end.
 pub(crate) fn command(args: &DemoArgs, env: Env) -> ExitCode {
-    run(args, env).unwrap_or_else(|fault| Output::fault(fault).print())
+    long_running(|runtime, held| match runtime.block_on(run(args, env, held)) {
+        // Printed behind what is said meanwhile.
+        Ok(table) => Err(Output::done(table)),
+        Err(fault) => Err(Output::fault(fault)),
+    })
 }
 
-fn run(args: &DemoArgs, env: Env) -> Result<ExitCode, String> {
-    runtime()?.block_on(async {
-        let clock = Clock::system();
-        let sim = SimConfig { clock: clock.clone(), ..SimConfig::default() };
-        let sim = SimServer::start(sim).await.map_err(|e| format!("the simulated backend cannot listen: {e}"))?;
-        let settings = demo_settings(&sim.url(), args, env)?;
-        logging::start(&settings.log);
-        let process = Process::start(&settings, clock).await.map_err(|e| e.to_string())?;
-        welcome(&process, args);
-        let traffic = Traffic::start(&format!("http://{}", process.data), TrafficConfig::default());
-        let traffic = traffic.map_err(|e| format!("the traffic cannot start: {e}"))?;
-        watch(&process, args.seconds.map(Duration::from_secs)).await?;
-        let counts = traffic.stop(GRACE).await;
-        let insight = std::sync::Arc::clone(&process.insight);
-        process.stop(std::future::pending()).await;
-        let summary = insight.summary(&by_model());
-        // The backend notices a hang-up at its next write; most have been noticed long ago.
-        let all = sim.stats().until(|s| s.cancelled() >= counts.hung_up);
-        let _some_left_after_its_last_write = tokio::time::timeout(GRACE, all).await;
-        let cancelled = sim.stats().cancelled();
-        sim.stop().await;
-        Ok(Output::done(farewell(&summary, &counts, cancelled)).print())
-    })
+async fn run(args: &DemoArgs, env: Env, held: Held) -> Result<String, String> {
+    let clock = Clock::system();
+    let sim = SimConfig { clock: clock.clone(), ..SimConfig::default() };
+    let sim = SimServer::start(sim).await.map_err(|e| format!("the simulated backend cannot listen: {e}"))?;
+    let settings = demo_settings(&sim.url(), args, env)?;
+    logging::start(&settings.log);
+    let process = Process::start(&settings, clock).await.map_err(|e| e.to_string())?;
+    tokio::spawn(held.attend(None, |line| say(&format!("limpid: {line}\n"))));
+    welcome(&process, args);
+    let traffic = Traffic::start(&format!("http://{}", process.data), TrafficConfig::default());
+    let traffic = traffic.map_err(|e| format!("the traffic cannot start: {e}"))?;
+    watch(&process, args.seconds.map(Duration::from_secs)).await?;
+    let counts = traffic.stop(GRACE).await;
+    let insight = std::sync::Arc::clone(&process.insight);
+    process.stop(std::future::pending()).await;
+    let summary = insight.summary(&by_model());
+    // The backend notices a hang-up at its next write; most have been noticed long ago.
+    let all = sim.stats().until(|s| s.cancelled() >= counts.hung_up);
+    let _some_left_after_its_last_write = tokio::time::timeout(GRACE, all).await;
+    let cancelled = sim.stats().cancelled();
+    sim.stop().await;
+    Ok(farewell(&summary, &counts, cancelled))
 }
 
 /// Settings as a file would give them, with the environment and the flags over them.
@@ -171,9 +176,4 @@ fn farewell(summary: &Summary, counts: &TrafficCounts, cancelled: u64) -> String
         counts.in_flight()
     );
     out
-}
-
-fn say(text: &str) {
-    // A terminal that is gone is no reason to end.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

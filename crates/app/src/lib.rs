@@ -9,6 +9,7 @@ pub mod price_cmd;
 mod process;
 mod serve;
 pub mod settings;
+mod signals;
 pub mod sim_cmd;
 mod takeover;
 mod threads;
@@ -34,7 +35,7 @@ pub fn main() -> ExitCode {
         }
         Command::Inspect(args) => inspect_cmd::run(&args, &mut std::io::stdin(), env, SystemTime::now()).print(),
         Command::Price(args) => price_cmd::run(&args, env, SystemTime::now()).print(),
-        Command::Sim(args) => sim_cmd::run(&args).print(),
+        Command::Sim(args) => sim_cmd::command(&args),
         Command::Serve(args) => serve::command(&args, env),
         Command::Demo(args) => demo::command(&args, env),
     }

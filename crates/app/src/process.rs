@@ -38,7 +38,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::settings::Settings;
 use crate::takeover::{listen, listen_after};
-use crate::{threads, wiring};
+use crate::{logging, threads, wiring};
 
 /// How long the hand-over may take to empty its queue at the end.
 const LEFTOVERS: Duration = Duration::from_secs(2);
@@ -275,7 +275,8 @@ impl Surfaces {
     fn start(settings: &Settings, clock: &Clock) -> Result<Surfaces, StartError> {
         let exports = Arc::<ExportCounts>::default();
         let counts = Arc::<HandoverCounts>::default();
-        let live = LiveCounts { handover: Arc::clone(&counts), exports: Arc::clone(&exports) };
+        let live =
+            LiveCounts { handover: Arc::clone(&counts), exports: Arc::clone(&exports), own_log: logging::counts() };
         let (metrics, metrics_consumer) = Metrics::new(&wiring::metrics(settings), live.clone());
         let (insight, insight_consumer) = Insight::new(wiring::insight(settings), clock.clone());
         let mut consumers: Vec<Box<dyn RecordConsumer>> = vec![Box::new(metrics_consumer), Box::new(insight_consumer)];

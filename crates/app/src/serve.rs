@@ -3,8 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use limpid_core::Clock;
@@ -16,25 +14,39 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::{Output, ServeArgs};
 use crate::process::{Process, Stopped};
 use crate::settings::{Env, Settings};
+use crate::signals::Held;
 use crate::{logging, threads};
 
 /// `limpid serve`, from its arguments to its end.
 pub(crate) fn command(args: &ServeArgs, env: Env) -> ExitCode {
-    let loaded = match args.settings.load(env) {
-        Ok(loaded) => loaded,
-        Err(faults) => return Output { stderr: format!("{faults}\n"), code: 1, ..Output::default() }.print(),
-    };
-    logging::start(&loaded.settings.log);
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    run(&loaded.settings, args.addresses_file.as_deref()).unwrap_or_else(|fault| Output::fault(&fault).print())
+    long_running(|runtime, held| {
+        let loaded = args.settings.load(env).map_err(|faults| Output { stderr: format!("{faults}\n"), ..failed() })?;
+        logging::start(&loaded.settings.log);
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        run(runtime, held, &loaded.settings, args.addresses_file.as_deref()).map_err(Output::fault)
+    })
+}
+
+/// Runs a command that goes on until a signal ends it. Before anything else, signals are held and standard error is given to
+/// the log's thread; at the end, within a bounded time, what waits there is written, and then the fault, if there is one.
+pub(crate) fn long_running(command: impl FnOnce(Runtime, Held) -> Result<ExitCode, Output>) -> ExitCode {
+    let result = logging::open().and_then(|_logging| {
+        let runtime = runtime()?;
+        let held = runtime.block_on(async { Held::hold() }).map_err(|e| format!("cannot wait for signals: {e}"))?;
+        Ok(command(runtime, held))
+    });
+    result.unwrap_or_else(|fault| Err(Output::fault(fault))).unwrap_or_else(Output::print_in_time)
+}
+
+fn failed() -> Output {
+    Output { code: 1, ..Output::default() }
 }
 
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends the drain. Writes the listeners'
 /// addresses as JSON to `addresses_file` once they listen. A failure to start is one line.
-fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
-    let runtime = runtime()?;
+fn run(runtime: Runtime, held: Held, settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, String> {
     let result = runtime.block_on(async {
         let mut signals = Signals::new().map_err(|e| format!("cannot wait for signals: {e}"))?;
         let mut process = Process::start(settings, Clock::system()).await.map_err(|e| e.to_string())?;
@@ -43,9 +55,7 @@ fn run(settings: &Settings, addresses_file: Option<&Path>) -> Result<ExitCode, S
         }
         allow_open_files();
         welcome(settings, &process);
-        if let Some(reopen) = process.reopen_log.clone() {
-            tokio::spawn(reopen_on_hangup(reopen));
-        }
+        tokio::spawn(held.attend(process.reopen_log.clone(), |line| tracing::info!("{line}")));
         let failed = tokio::select! {
             () = signals.next() => false,
             () = process.failed() => true,
@@ -157,16 +167,6 @@ impl Signals {
 pub(crate) async fn shutdown_signal() -> std::io::Result<()> {
     Signals::new()?.next().await;
     Ok(())
-}
-
-/// At SIGHUP, has the exchange log's file opened again, as logrotate's `postrotate` expects. Without such a file the
-/// signal keeps its usual meaning, the end of the terminal.
-async fn reopen_on_hangup(reopen: Arc<AtomicBool>) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        reopen.store(true, Ordering::Release);
-        tracing::info!("SIGHUP: the exchange log is opened again before its next line");
-    }
 }
 
 fn tell(stopped: &Stopped) {

@@ -1,14 +1,22 @@
 //! `limpid sim`: the simulated backend alone, until Ctrl-C or SIGTERM.
 
-use std::io::Write as _;
+use std::process::ExitCode;
 
 use limpid_core::Clock;
 use limpid_sim::{Behaviour, InvalidOverride, Overrides, SimConfig, SimServer};
 
 use crate::cli::{Output, SimArgs};
+use crate::logging::say;
+use crate::serve::long_running;
+use crate::signals::Held;
+
+/// `limpid sim`, from its arguments to its end.
+pub(crate) fn command(args: &SimArgs) -> ExitCode {
+    long_running(|_, held| Err(run(args, held)))
+}
 
 /// Serves until it is told to stop.
-pub fn run(args: &SimArgs) -> Output {
+fn run(args: &SimArgs, held: Held) -> Output {
     crate::serve::allow_open_files();
     let config = match config(args) {
         Ok(config) => config,
@@ -18,6 +26,7 @@ pub fn run(args: &SimArgs) -> Output {
         Ok(runtime) => runtime,
         Err(e) => return Output::fault(format_args!("the runtime does not start: {e}")),
     };
+    runtime.spawn(held.attend(None, |line| say(&format!("limpid: {line}\n"))));
     runtime.block_on(async {
         match serve(config).await {
             Ok(()) => Output::default(),
@@ -29,7 +38,7 @@ pub fn run(args: &SimArgs) -> Output {
 async fn serve(config: SimConfig) -> std::io::Result<()> {
     let server = SimServer::start(config).await?;
     let line = format!("limpid: the simulated backend listens on {}\n", server.url());
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    say(&line);
     crate::serve::shutdown_signal().await?;
     server.stop().await;
     Ok(())

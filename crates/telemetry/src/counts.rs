@@ -219,6 +219,31 @@ impl ExportCounts {
     }
 }
 
+/// Lines of limpid's own log that were lost. Counted where they are; the log itself tells of it.
+#[derive(Debug, Default)]
+pub struct OwnLogCounts {
+    queue_full: AtomicU64,
+    unwritten: AtomicU64,
+}
+
+impl OwnLogCounts {
+    /// So many were lost because standard error was not read.
+    pub fn queue_full(&self, lines: u64) {
+        self.queue_full.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// So many could not be written.
+    pub fn unwritten(&self, lines: u64) {
+        self.unwritten.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Why they were lost, and how many: the label and values of `limpid.log.dropped`.
+    pub fn lost(&self) -> [(&'static str, u64); 2] {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        [(Why::QueueFull.as_str(), read(&self.queue_full)), (Why::Write.as_str(), read(&self.unwritten))]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

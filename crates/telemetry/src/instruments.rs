@@ -128,6 +128,12 @@ pub(crate) fn observe_live(meter: &Meter, live: &LiveCounts, overflow: Arc<Overf
             observe(n, &[KeyValue::new(names::WHAT, what)]);
         }
     });
+    let own_log = Arc::clone(&live.own_log);
+    observe_counter(meter, names::LOG_DROPPED, move |observe| {
+        for (why, n) in own_log.lost() {
+            observe(n, &[KeyValue::new(names::WHY, why)]);
+        }
+    });
     observe_counter(meter, names::LABELS_OVERFLOW, move |observe| {
         for (label, n) in overflow.counts() {
             observe(n, &[KeyValue::new(names::LABEL, label.to_owned())]);

@@ -36,7 +36,7 @@ mod text;
 mod tls;
 mod transport;
 
-pub use counts::ExportCounts;
+pub use counts::{ExportCounts, OwnLogCounts};
 pub use line_out::{LineOut, Lines};
 pub use log::{ExchangeLog, LogTarget, LogWriter};
 pub use log_file::LogRotation;

@@ -265,6 +265,12 @@ pub(crate) const EXPORT_SENT: LiveDefinition = LiveDefinition {
     unit: Unit::Items,
     help: "Spans, log records and exports of metrics that a collector took, and lines of the exchange log, by what",
 };
+/// What is missing in limpid's own log.
+pub(crate) const LOG_DROPPED: LiveDefinition = LiveDefinition {
+    name: "limpid.log.dropped",
+    unit: Unit::Items,
+    help: "Lines of limpid's own log that were lost because standard error was not read, or not to be written",
+};
 /// How often a label's value was replaced.
 pub(crate) const LABELS_OVERFLOW: LiveDefinition = LiveDefinition {
     name: "limpid.labels.overflow",

@@ -17,7 +17,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit as PrometheusUnit};
 
-use crate::counts::ExportCounts;
+use crate::counts::{ExportCounts, OwnLogCounts};
 use crate::histogram::Histogram;
 use crate::labels::{Caps, Overflow};
 use crate::names::{self, Definition, Kind, LabelName, LiveDefinition, METRICS, Metric, Unit};
@@ -77,6 +77,8 @@ pub struct LiveCounts {
     pub handover: Arc<HandoverCounts>,
     /// `limpid.export.failed` and `limpid.export.sent`.
     pub exports: Arc<ExportCounts>,
+    /// `limpid.log.dropped`.
+    pub own_log: Arc<OwnLogCounts>,
 }
 
 /// How to write the metrics.
@@ -310,6 +312,8 @@ impl Collector for Live {
         self.family(&mut encoder, names::EXPORT_FAILED, MetricType::Counter, failed, ConstCounter::new)?;
         let sent = self.counts.exports.sent().map(|(what, n)| ([(names::WHAT, what)], n));
         self.family(&mut encoder, names::EXPORT_SENT, MetricType::Counter, sent, ConstCounter::new)?;
+        let lost = self.counts.own_log.lost().map(|(why, n)| ([(names::WHY, why)], n));
+        self.family(&mut encoder, names::LOG_DROPPED, MetricType::Counter, lost, ConstCounter::new)?;
         let overflow = self.overflow.counts().map(|(label, n)| ([(names::LABEL, label)], n));
         self.family(&mut encoder, names::LABELS_OVERFLOW, MetricType::Counter, overflow, ConstCounter::new)
     }
