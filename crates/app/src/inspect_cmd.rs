@@ -14,13 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use limpid_core::{
     ByteCounts, Caller, Ending, Endpoint, ExchangeId, ExchangeRecord, GapHistogram, KeptText, Observation,
     RelayFailure, RequestFacts, StreamMarks, TextBudget, TextGone, Tick, Timeline, UpstreamInfo,
 };
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
-use limpid_route::KeyNames;
+use limpid_route::{KeyNames, ModelIn, classify, model_in};
 use limpid_settle::tokens::Texts;
 use limpid_settle::{Settler, Unsettled};
 use serde::Deserialize;
@@ -255,7 +255,14 @@ impl Request {
     fn facts(&self) -> RequestFacts {
         let mut observer = RequestObserver::new(Observe::MAX_REQUEST_BYTES);
         observer.feed(self.text().unwrap_or_default().as_bytes());
-        observer.facts().clone()
+        let mut facts = observer.facts().clone();
+        let method = self.method.as_deref().and_then(|m| m.parse().ok()).unwrap_or(Method::POST);
+        let target = self.path.as_deref().unwrap_or_default();
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        if let ModelIn::Head(name) = model_in(classify(&method, path), &method, path, query) {
+            facts.model = Some(name.as_ref().into());
+        }
+        facts
     }
 
     fn text(&self) -> Option<&str> {

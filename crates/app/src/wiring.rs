@@ -9,8 +9,8 @@ use limpid_core::{Batching, Clock, Discount, ExchangeSink, Hosts, UpstreamInfo};
 use limpid_insight::InsightConfig;
 use limpid_observe::Limits;
 use limpid_proxy::{
-    CaptureConfig, EstimateConfig, Http2, Http2Limits, ObserveConfig, ProxyConfig, ServerConfig, TcpKeepalive,
-    Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
+    CaptureConfig, EstimateConfig, Http2, Http2Limits, ObserveConfig, ProxyConfig, RoutingConfig, ServerConfig,
+    TcpKeepalive, Timeouts, TraceConfig, UpstreamConfig, UpstreamKey,
 };
 use limpid_route::{KeyNames, LabelRules, ModelPattern};
 use limpid_settle::Settler;
@@ -18,8 +18,8 @@ use limpid_settle::price::{Catalogue, OwnPrice, PriceBook, UnitPrice};
 use limpid_telemetry::{AttributeLimits, LogRotation, LogTarget, MetricsConfig, OtlpConfig, OtlpExport};
 
 use crate::settings::{
-    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, Upstream,
-    UpstreamHttp2, Waiting,
+    Compression, Export, Histograms, LogFile, Propagate, Protocol, Semconv, Settings, Temporality, UnknownModel,
+    Upstream, UpstreamHttp2, Waiting,
 };
 
 /// What the relay wants to know.
@@ -42,6 +42,7 @@ pub(crate) fn proxy(
             hosts: hosts(settings),
         },
         upstreams: settings.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
+        routing: routing(settings),
         observe: ObserveConfig {
             enabled: settings.observe.enabled,
             limits: Limits {
@@ -61,6 +62,18 @@ pub(crate) fn proxy(
         sink,
         clock,
     })
+}
+
+/// Where requests go that name no model, or one that no route has.
+fn routing(settings: &Settings) -> RoutingConfig {
+    let r = &settings.routing;
+    let named = |name: &Arc<str>| settings.upstreams.iter().position(|u| u.name == *name);
+    RoutingConfig {
+        reject_unknown_model: r.unknown_model == UnknownModel::Reject,
+        without_model: r.without_model.as_ref().and_then(named),
+        lookahead_bytes: r.lookahead_bytes,
+        lookahead_budget_bytes: r.lookahead_budget_bytes,
+    }
 }
 
 /// Whom the data listener answers to.

@@ -77,11 +77,27 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// Why no route has a request by its model, where routes ask for one.
+    RouteFallback {
+        /// It names a model that no route has.
+        NotListed = "not_listed",
+        /// It names none, or none that can be read.
+        NotTold = "not_told",
+        /// None stands in what may be read ahead.
+        TooFar = "too_far",
+        /// What all requests together may hold ahead was spent.
+        NoRoom = "no_room",
+        /// It names two that differ.
+        Unclear = "unclear",
+    }
+}
+
 /// What the observed part of a request's body says. A member is `None` when it is not there, or stands behind the part
 /// that was looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestFacts {
-    /// `model`.
+    /// The model that is asked for: in the path or the query where its API has it there, else the body's `model`.
     pub model: Option<Box<str>>,
     /// `stream`.
     pub stream: Option<bool>,
@@ -122,4 +138,7 @@ pub struct RequestFacts {
     /// What limpid made of an upstream's `ask_for_usage`. Absent where the setting is off, no stream of chat or completions
     /// is asked for, or the client says itself whether it wants its usage.
     pub usage_asked: Option<UsageAsked>,
+    /// Why it went to the upstream for all models, or nowhere, though others ask for models. Absent where a route has its model,
+    /// none asks, or requests of its kind name none.
+    pub route_fallback: Option<RouteFallback>,
 }

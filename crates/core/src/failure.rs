@@ -13,6 +13,8 @@ use crate::Category;
 pub enum RelayFailure {
     /// No configured upstream matches the request.
     NoRoute,
+    /// Upstreams are chosen by model, and the request names none that can be told; nothing went upstream.
+    UnknownModel,
     /// The request's framing or a field is not acceptable; nothing went upstream.
     BadRequest,
     /// It is CONNECT.
@@ -128,6 +130,7 @@ impl RelayFailure {
     /// Every failure, in the order of docs/numbers.md.
     pub const ALL: &'static [RelayFailure] = &[
         RelayFailure::NoRoute,
+        RelayFailure::UnknownModel,
         RelayFailure::BadRequest,
         RelayFailure::ConnectMethod,
         RelayFailure::KeyMethod,
@@ -175,6 +178,7 @@ impl RelayFailure {
         use Category::{ClientRequest, Internal, Network, Rejected, StreamError, Timeout};
         match self {
             RelayFailure::NoRoute => Facts("no_route", Rejected, 404),
+            RelayFailure::UnknownModel => Facts("unknown_model", Rejected, 400),
             RelayFailure::BadRequest => Facts("bad_request", Rejected, 400),
             RelayFailure::ConnectMethod => Facts("method_refused", Rejected, 405),
             RelayFailure::KeyMethod => Facts("method_refused", Rejected, 405),

@@ -34,7 +34,7 @@ mod timeline;
 mod usage;
 
 pub use batch_queue::{BatchQueue, Batching, NotTaken};
-pub use caller::{Caller, ModelNames, OutputType, RequestFacts, TraceParent, in_share};
+pub use caller::{Caller, ModelNames, OutputType, RequestFacts, RouteFallback, TraceParent, in_share};
 pub use clock::{Clock, Tick};
 pub use content::{Content, ContentSlot};
 pub use endpoint::Endpoint;

@@ -77,6 +77,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_asked: Option<crate::UsageAsked>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    route_fallback: Option<crate::RouteFallback>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input_tokens_band: Option<crate::InputTokensBand>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unestimated: Option<&'static str>,
@@ -129,6 +131,7 @@ impl<'a> From<&'a ExchangeRecord> for Line<'a> {
             rate_limits: r.rate_limits.as_deref().filter(|l| l.known().next().is_some()),
             usage: r.usage.as_ref(),
             usage_asked: r.request.usage_asked,
+            route_fallback: r.request.route_fallback,
             input_tokens_band: r.input_tokens_band(),
             unestimated: r.unestimated,
             price: r.price.as_ref(),

@@ -19,6 +19,7 @@ const PIECE: usize = 16 * 1024;
 /// Below this, a ratio says nothing.
 const RATIO_FROM: u64 = 1024 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
+const BROTLI_WINDOW: usize = 16 << 20;
 
 /// See the module.
 pub(crate) struct Decoder {
@@ -102,6 +103,16 @@ impl Decoder {
                 return Ok(());
             }
         }
+    }
+
+    /// What it holds, bytes: its window, as far as it was filled, and the piece.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let window = match self.coding {
+            Coding::Brotli(_) => BROTLI_WINDOW,
+            Coding::Zstd(_) => 1 << ZSTD_WINDOW_LOG,
+            _ => 32 * 1024,
+        };
+        usize::try_from(self.made).unwrap_or(usize::MAX).min(window) + PIECE
     }
 
     fn check(&self) -> Result<(), ObserverFault> {

@@ -1,7 +1,7 @@
 //! Sans-I/O observers of requests and responses.
 //!
 //! The relay hands each piece of a body, by reference, to an observer and forwards it whatever the observer makes of
-//! it. A [`RequestObserver`] finds the top-level facts of a JSON request without holding its body; a
+//! it. A [`RequestObserver`] finds the top-level facts of a request (JSON or a form, compressed or not) without holding its body; a
 //! [`ResponseObserver`] decodes a copy of the response, cuts it into events and lets one dialect read each.
 //!
 //! ```text
@@ -25,5 +25,5 @@ mod seen;
 
 pub use frame::CloseWatch;
 pub use head::rate_limits;
-pub use request::{MetadataLabel, RequestObserver};
+pub use request::{MetadataLabel, RequestHead, RequestObserver};
 pub use response::{Limits, ResponseHead, ResponseObserver};

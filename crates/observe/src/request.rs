@@ -1,388 +1,205 @@
-//! A JSON request's top-level facts, found while its body goes by.
+//! A request's facts, found while its body goes by, in whatever form it has: a JSON object, a form, a multipart form; plain or
+//! in one of the codings of [`crate::decode`], of which a copy is decoded.
 //!
-//! Prompts and images run to megabytes and `model` may stand behind them, so the body is neither held nor parsed: a
-//! scanner follows strings and brackets and keeps the text of the few members that matter, 2 KiB at most. It reads what
-//! backends read: of a member that stands twice the last one counts. It is no validator; what is no JSON object (a
-//! compressed or multipart body) ends the scan at its first byte, and nothing is known.
+//! Nothing is held but the text of the few members that matter. `limit` bounds what is looked at, decoded; the ratio that holds
+//! for replies ([`Limits::ratio`](crate::Limits)) holds here too, and what a coding's window takes is told by
+//! [`RequestObserver::held_bytes`]. What cannot be read (an unknown coding, several of them, a damaged one, a body that is none of
+//! these forms) ends the look at it, and what was known stays.
+//!
+//! The form is told from `Content-Type`, but for JSON, which clients send under any label or none: what is not called a form is
+//! read as JSON, and so is a form that begins like an object (`curl -d`).
 
+use std::fmt;
 use std::sync::Arc;
 
-use limpid_core::{OutputType, OwnLabel, RequestFacts};
+use limpid_core::{ObserverFault, RequestFacts};
 
-use crate::json::is_plain;
-use crate::seen::cut;
-use names::Name;
-use text::{quote_or_escape, unescape};
+use crate::Limits;
+use crate::decode::Decoder;
+use json::JsonBody;
+use multipart::Multipart;
+use urlencoded::UrlEncoded;
 
+mod form;
+mod json;
+mod multipart;
 mod names;
 mod text;
+mod urlencoded;
 
 /// A member's name or text is kept up to here, in bytes.
 const KEEP_BYTES: usize = 2048;
 /// Names such as the model's, in bytes.
 const NAME_BYTES: usize = 256;
-/// Encoding formats, in bytes, and how many.
-const FORMAT_BYTES: usize = 64;
-const MOST_FORMATS: usize = 8;
-/// How deep a member may stand: `text.format.type`.
-const DEEPEST: usize = 3;
 
 /// A member of `metadata` that becomes a label: its name, and the label's.
 pub type MetadataLabel = (Box<str>, Arc<str>);
 
-/// See the module.
-#[derive(Debug)]
-pub struct RequestObserver {
-    /// Empty: `metadata` is passed over like any other member.
-    metadata: Arc<[MetadataLabel]>,
-    left: usize,
-    state: State,
-    /// Open brackets, the top-level object's included.
-    depth: u32,
-    /// A name is expected at this depth, not a value.
-    name_next: bool,
-    /// Members that matter may stand directly in here. Worked out where a bracket opens or closes.
-    known: bool,
-    /// The member's name at the top and in the objects below it.
-    names: [Name; DEEPEST],
-    /// The part of a name or value that earlier bytes held, if it is worth keeping. What lies whole in the bytes at hand
-    /// is read there.
-    kept: Vec<u8>,
-    keep: bool,
-    facts: RequestFacts,
+/// What a request's head tells of its body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestHead<'a> {
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<&'a str>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Before the top-level object; how much of a byte order mark was there.
-    Start(u8),
-    /// Between strings and scalars.
-    Structure,
-    String,
-    /// Behind a backslash.
-    Escape,
-    /// A number, `true`, `false`, `null`.
-    Scalar,
-    /// The object is closed, or this is none, or the limit is reached.
-    Over,
+/// See the module.
+pub struct RequestObserver {
+    /// On the heap: requests are seldom compressed.
+    decoder: Option<Box<Decoder>>,
+    body: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json(JsonBody),
+    Multipart(Box<Multipart>),
+    UrlEncoded(Box<UrlEncoded>),
+    /// Nothing more is looked at.
+    Over {
+        facts: Box<RequestFacts>,
+        two_models: bool,
+    },
 }
 
 impl RequestObserver {
-    /// An observer that looks at no more than `limit` bytes.
+    /// An observer of plain JSON that looks at no more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self::with_metadata(limit, Arc::default())
     }
 
     /// The same, which also makes labels of these members of `metadata`, where they are strings, numbers or truths.
     pub fn with_metadata(limit: usize, metadata: Arc<[MetadataLabel]>) -> Self {
-        RequestObserver {
-            metadata,
-            left: limit,
-            state: if limit == 0 { State::Over } else { State::Start(0) },
-            depth: 0,
-            name_next: false,
-            known: false,
-            names: [Name::Other; DEEPEST],
-            kept: Vec::new(),
-            keep: false,
-            facts: RequestFacts::default(),
-        }
+        RequestObserver { decoder: None, body: Form::Json(JsonBody::new(limit, metadata)) }
+    }
+
+    /// The same of a body of the form and coding that its head tells.
+    pub fn for_request(limit: usize, metadata: Arc<[MetadataLabel]>, head: &RequestHead<'_>) -> Self {
+        let mut body = match head.content_type.map_or(form::Label::Other, form::label) {
+            form::Label::Other => Form::Json(JsonBody::new(limit, metadata)),
+            form::Label::UrlEncoded => Form::UrlEncoded(Box::new(UrlEncoded::new(limit, metadata))),
+            form::Label::Multipart(boundary) => Form::Multipart(Box::new(Multipart::new(limit, &boundary))),
+            form::Label::Unreadable => Form::over(),
+        };
+        // Who reads it counts what is decoded, to the byte.
+        let limits = Limits { decoded_bytes: usize::MAX, ..Limits::default() };
+        let decoder = head.content_encoding.map_or(Ok(None), |coding| Decoder::new(Some(coding), limits));
+        let decoder = decoder.unwrap_or_else(|_unreadable| {
+            body = Form::over();
+            None
+        });
+        RequestObserver { decoder: decoder.map(Box::new), body }
     }
 
     /// Takes the next bytes of the body, cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.state == State::Over {
-            return;
+        let Some(decoder) = &mut self.decoder else { return self.body.feed(bytes) };
+        let body = &mut self.body;
+        let decoded = decoder.feed(bytes, &mut |piece| {
+            body.feed(piece);
+            if body.is_over() { Err(ObserverFault::DecompressLimit) } else { Ok(()) }
+        });
+        if decoded.is_err() {
+            self.give_up();
         }
-        let seen = bytes.get(..self.left.min(bytes.len())).unwrap_or_default();
-        self.left -= seen.len();
-        let mut rest = seen;
-        while let [byte, behind @ ..] = rest {
-            rest = match self.state {
-                State::String => self.in_string(rest),
-                State::Scalar => self.in_scalar(rest),
-                State::Structure => {
-                    self.structure(*byte);
-                    if self.state == State::Scalar { rest } else { behind }
-                }
-                State::Escape => {
-                    self.keep_bytes(&[*byte]);
-                    self.state = State::String;
-                    behind
-                }
-                State::Start(mark) => {
-                    self.start(mark, *byte);
-                    behind
-                }
-                State::Over => return,
-            };
-            if self.state == State::Over {
-                return;
-            }
+    }
+
+    /// The body is whole: what stands at its end counts.
+    pub fn finish(&mut self) {
+        if let Form::UrlEncoded(form) = &mut self.body {
+            form.finish();
         }
-        if self.left == 0 {
-            self.state = State::Over;
-        }
+        self.give_up();
+    }
+
+    /// Looks at nothing more, and gives back what was held for it.
+    pub fn give_up(&mut self) {
+        self.decoder = None;
+        self.body.give_up();
     }
 
     /// What is known so far.
     pub fn facts(&self) -> &RequestFacts {
-        &self.facts
+        match &self.body {
+            Form::Json(body) => body.facts(),
+            Form::Multipart(form) => form.fields.facts(),
+            Form::UrlEncoded(form) => form.facts(),
+            Form::Over { facts, .. } => facts,
+        }
     }
 
     /// `model` was seen, or cannot be seen any more.
     pub fn model_settled(&self) -> bool {
-        self.facts.model.is_some() || self.state == State::Over
+        self.facts().model.is_some() || self.body.is_over()
     }
 
-    fn start(&mut self, mark: u8, byte: u8) {
-        self.state = match (mark, byte) {
-            (0, 0xEF) => State::Start(1),
-            (1, 0xBB) => State::Start(2),
-            (2, 0xBF) | (0 | 3, b' ' | b'\t' | b'\r' | b'\n') => State::Start(3),
-            (0 | 3, b'{') => {
-                self.depth = 1;
-                self.known = self.inside_known();
-                self.name_next = true;
-                State::Structure
-            }
-            _ => State::Over,
-        };
-    }
-
-    fn structure(&mut self, byte: u8) {
-        match byte {
-            b'"' => {
-                self.state = State::String;
-                self.keep = if self.name_next { self.known } else { self.name().has_value() };
-            }
-            b'{' | b'[' => self.opens(byte == b'{'),
-            b'}' | b']' => {
-                self.depth = self.depth.saturating_sub(1);
-                self.known = self.inside_known();
-                self.name_next = false;
-                if self.depth == 0 {
-                    self.state = State::Over;
-                }
-            }
-            b',' => self.name_next = self.known,
-            b':' => self.name_next = false,
-            b' ' | b'\t' | b'\r' | b'\n' => {}
-            _ => {
-                self.state = State::Scalar;
-                self.keep = !self.name_next && self.name().has_value();
-            }
+    /// `model` stands there twice, and differs: readers could take either.
+    pub fn has_two_models(&self) -> bool {
+        match &self.body {
+            Form::Json(body) => body.has_two_models(),
+            Form::Multipart(form) => form.fields.has_two_models(),
+            Form::UrlEncoded(form) => form.has_two_models(),
+            Form::Over { two_models, .. } => *two_models,
         }
     }
 
-    /// An object or an array begins. Names count in an object right below a member that matters; never in an array, whose
-    /// strings count where it is a list of formats.
-    fn opens(&mut self, object: bool) {
-        match (self.name(), object) {
-            (Name::Metadata, true) if self.depth == 1 => self.facts.metadata.clear(),
-            // Ollama: a schema.
-            (Name::Format, true) if self.depth == 1 => self.facts.output_type = Some(OutputType::Json),
-            (Name::EncodingFormats, false) if self.depth == 1 => self.facts.encoding_formats.clear(),
-            (Name::EncodingFormats, true) | (_, false) => self.set_name(Name::Other),
-            _ => {}
-        }
-        self.depth = self.depth.saturating_add(1);
-        self.set_name(Name::Other);
-        self.known = self.inside_known();
-        self.name_next = object && self.known;
-    }
-
-    fn in_string<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let (text, rest) = bytes.split_at(quote_or_escape(bytes));
-        match rest.split_first() {
-            Some((b'"', behind)) => {
-                self.state = State::Structure;
-                self.ends(text, true);
-                behind
-            }
-            Some((_, behind)) => {
-                self.keep_bytes(text);
-                self.keep_bytes(b"\\");
-                self.state = State::Escape;
-                behind
-            }
-            None => {
-                self.keep_bytes(text);
-                rest
-            }
-        }
-    }
-
-    fn in_scalar<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-        let Some(end) = bytes.iter().position(ends) else {
-            self.keep_bytes(bytes);
-            return &[];
-        };
-        let (text, rest) = bytes.split_at(end);
-        self.state = State::Structure;
-        self.ends(text, false);
-        rest
-    }
-
-    /// A name or value is complete whose last bytes these are.
-    fn ends(&mut self, text: &[u8], string: bool) {
-        let naming = self.name_next && string;
-        if naming {
-            self.set_name(Name::Other);
-        }
-        if !self.keep {
-            return;
-        }
-        let mut kept = std::mem::take(&mut self.kept);
-        let whole = if kept.is_empty() {
-            text.get(..KEEP_BYTES).unwrap_or(text)
-        } else {
-            let room = KEEP_BYTES.saturating_sub(kept.len()).min(text.len());
-            kept.extend_from_slice(text.get(..room).unwrap_or_default());
-            &kept
-        };
-        if naming {
-            let above = self.path().split_last().map_or(&[][..], |(_, above)| above);
-            // Nearly every name stands as it is meant.
-            let name = if whole.is_ascii() && is_plain(whole) {
-                self.name_of(above, whole)
-            } else {
-                self.name_of(above, unescape(whole).as_bytes())
-            };
-            self.set_name(name);
-        } else {
-            self.value(whole, string);
-        }
-        kept.clear();
-        self.kept = kept;
-        self.keep = false;
-    }
-
-    fn name_of(&self, above: &[Name], text: &[u8]) -> Name {
-        match above {
-            [] if text == b"metadata" && !self.metadata.is_empty() => Name::Metadata,
-            [Name::Metadata] => {
-                let at = self.metadata.iter().position(|(member, _)| member.as_bytes() == text);
-                at.and_then(|at| u8::try_from(at).ok()).map_or(Name::Other, Name::MetadataMember)
-            }
-            _ => Name::of(above, text),
-        }
-    }
-
-    /// The names from the top down to where this is; empty where it is too deep.
-    fn path(&self) -> &[Name] {
-        let depth = usize::try_from(self.depth).unwrap_or(usize::MAX);
-        self.names.get(..depth).unwrap_or_default()
-    }
-
-    /// What is directly in here may be a member that matters.
-    fn inside_known(&self) -> bool {
-        self.path().split_last().is_some_and(|(_, above)| names::holds_members(above))
-    }
-
-    fn name(&self) -> Name {
-        match self.path() {
-            [Name::EncodingFormats, _] => Name::EncodingFormats,
-            [.., name] if self.known => *name,
-            _ => Name::Other,
-        }
-    }
-
-    fn set_name(&mut self, name: Name) {
-        let at = usize::try_from(self.depth).unwrap_or(usize::MAX).wrapping_sub(1);
-        if let Some(slot) = self.names.get_mut(at) {
-            *slot = name;
-        }
-    }
-
-    fn keep_bytes(&mut self, bytes: &[u8]) {
-        if self.keep {
-            let room = KEEP_BYTES.saturating_sub(self.kept.len()).min(bytes.len());
-            self.kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        }
-    }
-
-    /// A value that matters is complete.
-    fn value(&mut self, inner: &[u8], string: bool) {
-        let name = self.name();
-        if let Name::MetadataMember(at) = name {
-            self.label(usize::from(at), inner, string);
-        } else if string {
-            self.facts_from_text(name, &unescape(inner));
-        } else if let Ok(text) = std::str::from_utf8(inner) {
-            facts_from_scalar(&mut self.facts, name, text);
-        }
-    }
-
-    /// A member of `metadata` is complete. What is no value of its own (`null`) takes back what stood there before.
-    fn label(&mut self, at: usize, inner: &[u8], string: bool) {
-        let text = if string { unescape(inner) } else { String::from_utf8_lossy(inner) };
-        let Some((_, name)) = self.metadata.get(at) else { return };
-        self.facts.metadata.retain(|label| label.name != *name);
-        if string || text != "null" {
-            self.facts.metadata.extend(OwnLabel::new(name, &text));
-        }
-    }
-
-    fn facts_from_text(&mut self, name: Name, text: &str) {
-        let facts = &mut self.facts;
-        let slot = match name {
-            Name::Model => &mut facts.model,
-            Name::ServiceTier => &mut facts.service_tier,
-            Name::ReasoningEffort => &mut facts.reasoning_effort,
-            Name::Conversation => &mut facts.conversation_id,
-            Name::PreviousResponse => &mut facts.previous_response_id,
-            Name::Format | Name::FormatType => {
-                return facts.output_type = output_type(text).or(facts.output_type);
-            }
-            Name::EncodingFormats => {
-                let formats = &mut facts.encoding_formats;
-                if self.depth == 1 {
-                    formats.clear();
-                }
-                if formats.len() < MOST_FORMATS && !text.is_empty() {
-                    formats.push(cut(text, FORMAT_BYTES));
-                }
-                return;
-            }
-            _ => return,
-        };
-        *slot = (!text.is_empty()).then(|| cut(text, NAME_BYTES));
+    /// What a decoder holds for the body, bytes: its window, as far as it was filled.
+    pub fn held_bytes(&self) -> usize {
+        self.decoder.as_ref().map_or(0, |decoder| decoder.held_bytes())
     }
 }
 
-/// What a format by this name is; the names of OpenAI, Ollama and, as a media type, of Google.
-fn output_type(name: &str) -> Option<OutputType> {
-    match name {
-        "text" | "text/plain" => Some(OutputType::Text),
-        "json" | "json_object" | "json_schema" | "application/json" => Some(OutputType::Json),
-        _ => None,
+impl fmt::Debug for RequestObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RequestObserver { decoder, body } = self;
+        f.debug_struct("RequestObserver").field("decodes", &decoder.is_some()).field("body", body).finish()
     }
 }
 
-fn facts_from_scalar(facts: &mut RequestFacts, name: Name, text: &str) {
-    let truth = match text {
-        "true" => Some(true),
-        "false" => Some(false),
-        _ => None,
-    };
-    let number = || text.parse::<f64>().ok().filter(|n| n.is_finite());
-    match name {
-        Name::Stream => facts.stream = truth,
-        Name::IncludeUsage => facts.include_usage = truth,
-        Name::MaxTokens => facts.max_tokens = text.parse().ok().or(facts.max_tokens),
-        Name::N => facts.choices = text.parse().ok(),
-        Name::Temperature => facts.temperature = number(),
-        Name::TopP => facts.top_p = number(),
-        Name::TopK => facts.top_k = number(),
-        Name::FrequencyPenalty => facts.frequency_penalty = number(),
-        Name::PresencePenalty => facts.presence_penalty = number(),
-        Name::Seed => facts.seed = text.parse().ok(),
-        Name::Dimensions => facts.dimensions = text.parse().ok(),
-        _ => {}
+impl Form {
+    fn over() -> Form {
+        Form::Over { facts: Box::default(), two_models: false }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Form::Json(body) => body.feed(bytes),
+            Form::Multipart(form) => form.feed(bytes),
+            Form::UrlEncoded(form) => {
+                if let Some(json) = form.feed(bytes) {
+                    *self = Form::Json(json);
+                    self.feed(bytes);
+                }
+            }
+            Form::Over { .. } => {}
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Form::Json(body) => body.is_over(),
+            Form::Multipart(form) => form.is_over(),
+            Form::UrlEncoded(form) => form.is_over(),
+            Form::Over { .. } => true,
+        }
+    }
+
+    fn give_up(&mut self) {
+        let (facts, two_models) = match std::mem::replace(self, Form::over()) {
+            Form::Json(body) => {
+                let two = body.has_two_models();
+                (Box::new(body.into_facts()), two)
+            }
+            Form::Multipart(form) => form.fields.into_facts(),
+            Form::UrlEncoded(form) => form.into_facts(),
+            Form::Over { facts, two_models } => (facts, two_models),
+        };
+        *self = Form::Over { facts, two_models };
     }
 }
 
+#[cfg(test)]
+mod form_tests;
 #[cfg(test)]
 mod tests;

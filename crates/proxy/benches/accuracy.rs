@@ -153,6 +153,7 @@ fn proxy_config(sim: &SimServer, sink: Arc<CollectingSink>, clock: Clock) -> Res
             max_response_head: 64 << 10,
             ask_for_usage: false,
         }],
+        routing: limpid_proxy::RoutingConfig::default(),
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
         labels: limpid_route::LabelRules::default(),
         keys: KeyNames::of_this_start(),

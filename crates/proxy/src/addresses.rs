@@ -133,6 +133,11 @@ impl Addresses {
         self.literal.is_none() && !self.lock().is_usable(Instant::now())
     }
 
+    /// Whether there is more than one.
+    pub(crate) fn are_several(&self) -> bool {
+        self.lock().answer.as_ref().is_some_and(|(answer, _)| answer.iter().nth(1).is_some())
+    }
+
     /// The address serves.
     pub(crate) fn serves(&self, address: SocketAddr) {
         self.lock().avoided.retain(|a| a.address != address);

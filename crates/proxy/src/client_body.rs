@@ -118,3 +118,29 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// An upstream that takes its time with a body is no pause of the client's: nothing counts while nobody waits.
+    #[tokio::test(start_paused = true)]
+    async fn only_the_wait_for_the_client_counts() {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut patience = Patience::new(LIMIT);
+        assert!(patience.poll_over(&mut cx).is_pending());
+        for _ in 0..5 {
+            // A part came, then the upstream took three times the limit over it.
+            patience.moved();
+            tokio::time::advance(3 * LIMIT).await;
+            assert!(patience.poll_over(&mut cx).is_pending());
+            tokio::time::advance(LIMIT - Duration::from_millis(2)).await;
+            assert!(patience.poll_over(&mut cx).is_pending());
+        }
+        tokio::time::advance(Duration::from_millis(4)).await;
+        assert!(patience.poll_over(&mut cx).is_ready());
+    }
+}

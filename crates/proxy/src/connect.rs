@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ impl Connector {
             Scheme::Http => None,
             Scheme::Https => Some(Tls::new(self.roots.clone(), reach.authorities, offer.alpn()).map_err(TrustError)?),
         };
-        let addresses = Addresses::new(target.host(), target.port(), Arc::clone(&self.resolver));
+        let addresses = Addresses::new(&target.name(), target.port(), Arc::clone(&self.resolver));
         let (origin, host) = (target.origin(), target.host().to_owned());
         let shortages = Arc::clone(&self.shortages);
         Ok(Connect {
@@ -133,6 +134,9 @@ pub(crate) struct Connection {
     /// Scheme and authority.
     pub(crate) origin: Arc<Uri>,
 }
+
+/// How many addresses are tried whose TLS fails, for one connection.
+const TLS_TRIES: usize = 3;
 
 /// Connects to one upstream.
 pub(crate) struct Connect {
@@ -169,6 +173,17 @@ impl Connect {
     /// A new connection, or why there is none; `http1` asks for HTTP/1.1 whatever the upstream's offer. Logs the details,
     /// which the outcome's reason leaves out.
     pub(crate) async fn connect(&self, http1: bool) -> Result<Connection, RelayFailure> {
+        let mut tries = 1;
+        loop {
+            match self.connect_once(http1).await {
+                // Nothing of the request is up: another address may do better.
+                Err(RelayFailure::Tls(_)) if tries < TLS_TRIES && self.addresses.are_several() => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn connect_once(&self, http1: bool) -> Result<Connection, RelayFailure> {
         let origin: Uri = self.origin.parse().map_err(|_| RelayFailure::Internal)?;
         let (tcp, address) = dial::dial(&self.addresses).await.map_err(|failed| self.not_connected(&failed))?;
         tracing::debug!(upstream = self.origin, %address, "connected");
@@ -182,8 +197,10 @@ impl Connect {
         };
         let connector = if http1 { &tls.http1 } else { &tls.offering };
         let name = ServerName::try_from(self.host.clone()).map_err(|_| RelayFailure::Tls(TlsFault::WrongName))?;
+        let mut unproven = Unproven { addresses: &self.addresses, address, shaken: false };
         match tls::shake_hands(connector, name, tcp).await {
             Ok(shaken) => {
+                unproven.shaken = true;
                 let chosen = shaken.stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 Ok(Connection { io: Stream::over_tls(shaken), http2: only || chosen, origin })
             }
@@ -201,6 +218,22 @@ impl Connect {
         }
         tracing::warn!(upstream = self.origin, error = chain(&failed.error), "connect failed");
         failed.failure
+    }
+}
+
+/// An address that took the connection, but has not shaken hands: if it does not, another is tried first from then on,
+/// however this ends.
+struct Unproven<'a> {
+    addresses: &'a Addresses,
+    address: SocketAddr,
+    shaken: bool,
+}
+
+impl Drop for Unproven<'_> {
+    fn drop(&mut self) {
+        if !self.shaken {
+            self.addresses.avoid(self.address);
+        }
     }
 }
 

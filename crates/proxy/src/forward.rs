@@ -17,6 +17,7 @@ use crate::connect::chain;
 use crate::exchange::Exchange;
 use crate::pool::{Need, Reply};
 use crate::request_body::{Broken, RequestBody};
+use crate::routing;
 use crate::shared::{Shared, Upstream};
 use crate::watchdog::Watchdog;
 use crate::workers::Worker;
@@ -51,7 +52,13 @@ pub(crate) async fn forward(
         } else {
             let asked = shared.clock.now();
             // On the heap: it is large and rare, and would make the future of every request as large.
-            (Box::pin(pool.fresh(need)).await?, Some(asked))
+            match Box::pin(pool.fresh(need)).await {
+                Ok(lease) => (lease, Some(asked)),
+                Err(failure) => {
+                    Box::pin(routing::see_what_came(&mut request)).await;
+                    return Err(failure);
+                }
+            }
         };
         let sent = shared.clock.now();
         exchange.sent(sent, asked.map(|asked| sent.since(asked)));

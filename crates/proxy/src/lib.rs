@@ -14,7 +14,8 @@
 //! | `hosts` | whom the listener answers to, and which pages may ask through a browser |
 //! | `cors` | lets a page read limpid's own answers |
 //! | `headers` | what a proxy must take off, in both directions |
-//! | `request_body`, `client_body`, `model_peek` | the client's body on its way up, looked at in passing |
+//! | `routing` | which upstream; reads ahead for the model, where a route asks for one |
+//! | `request_body`, `client_body`, `request_tap` | the client's body on its way up, looked at in passing |
 //! | `forward`, `pool`, `connect`, `stream` | the upstream's connection and its response head |
 //! | `resolve`, `addresses`, `dial` | where its name leads, and which of the addresses answers |
 //! | `tls`, `trust` | TLS with it, and whom its certificate may come from |
@@ -52,13 +53,14 @@ mod headers;
 mod hosts;
 mod ids;
 mod life;
-mod model_peek;
 mod pool;
 mod quiet;
 mod reply;
 mod request_body;
+mod request_tap;
 mod resolve;
 mod response_body;
+mod routing;
 mod server;
 mod shared;
 mod shortage;
@@ -78,6 +80,7 @@ pub use credentials::UpstreamKey;
 pub use estimator::EstimateConfig;
 pub use pool::Http2Limits;
 pub use resolve::{Resolve, Resolving, SystemResolver};
+pub use routing::RoutingConfig;
 pub use server::{Drained, Hurry, Proxy, StartError};
 pub use shared::{ObserveConfig, ProxyConfig, ServerConfig, UpstreamConfig};
 pub use socket::TcpKeepalive;

@@ -13,11 +13,12 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body;
 use limpid_core::RelayFailure;
-use limpid_route::{Subject, classify, has_dot_segments};
+use limpid_observe::RequestHead;
+use limpid_route::{ModelIn, classify, has_dot_segments, model_in};
 
 use crate::cors::Preflight;
 use crate::exchange::{Arrival, Exchange};
@@ -27,7 +28,7 @@ use crate::request_body::{ClientBody, RequestBody, RequestTap};
 use crate::response_body::{RelayedBody, ResponseBody};
 use crate::shared::{Shared, Upstream};
 use crate::workers::Worker;
-use crate::{ask_usage, credentials, forward, framing, headers, hosts, model_peek, reply, upgrade};
+use crate::{ask_usage, credentials, forward, framing, headers, hosts, reply, routing, upgrade};
 
 /// One request, from its head to the hand-over of the response's body.
 pub(crate) async fn live(
@@ -44,7 +45,7 @@ pub(crate) async fn live(
     }
 
     // The settings alone decide where it goes; the model is looked for only if some route asks for one.
-    let upstream = match route(&shared, &mut request).await {
+    let upstream = match routing::route(&shared, &mut request, exchange.subject().0).await {
         Ok(upstream) => upstream,
         Err(failure) => return reply::answer(exchange, failure),
     };
@@ -84,10 +85,17 @@ pub(crate) async fn live(
 
 /// Stamps the arrival; tells the kind of API and who is asking; puts the tap on the request's body.
 fn arrive(shared: &Arc<Shared>, request: Request<ClientBody>, websocket: bool) -> (Exchange, Request<RequestBody>) {
-    let tap = RequestTap::new(shared.looked_at, &shared.metadata);
     let (parts, body) = request.into_parts();
+    let endpoint = if websocket { upgrade::classify(&parts) } else { classify(&parts.method, parts.uri.path()) };
+    let text = |name: &HeaderName| parts.headers.get(name)?.to_str().ok();
+    let head = RequestHead { content_type: text(&CONTENT_TYPE), content_encoding: text(&CONTENT_ENCODING) };
+    let named = match model_in(endpoint, &parts.method, parts.uri.path(), parts.uri.query()) {
+        ModelIn::Head(name) => Some(name.as_ref().into()),
+        _ => None,
+    };
+    let tap = RequestTap::new(shared, &head, named);
     let arrival = Arrival {
-        endpoint: if websocket { upgrade::classify(&parts) } else { classify(&parts.method, parts.uri.path()) },
+        endpoint,
         method: parts.method.clone(),
         path: Arrival::bounded(parts.uri.path(), Arrival::PATH_BYTES),
         caller: shared.keys.identify(&parts.headers),
@@ -96,25 +104,6 @@ fn arrive(shared: &Arc<Shared>, request: Request<ClientBody>, websocket: bool) -
     };
     let exchange = Exchange::begin(Arc::clone(shared), arrival, Arc::clone(&tap));
     (exchange, Request::from_parts(parts, RequestBody::new(body, tap, shared.server.request_body_timeout)))
-}
-
-/// Chooses the upstream. The request stays where it is, here and below: it is large to move.
-async fn route<'a>(shared: &'a Shared, request: &mut Request<RequestBody>) -> Result<&'a Upstream, RelayFailure> {
-    let needs_model = shared.routes.needs_model(subject(request));
-    let facts = if needs_model { model_peek::peek(request.body_mut()).await } else { <_>::default() };
-    if let Some(broken) = request.body().tap().broken() {
-        return Err(broken.failure());
-    }
-    let subject = Subject { model: facts.model.as_deref(), ..subject(request) };
-    let chosen = shared.routes.choose(subject).and_then(|index| shared.upstreams.get(index));
-    chosen.ok_or(RelayFailure::NoRoute)
-}
-
-/// What the request's head tells of where it goes.
-fn subject<B>(request: &Request<B>) -> Subject<'_> {
-    let host = request.uri().authority().map(http::uri::Authority::as_str);
-    let host = host.or_else(|| request.headers().get(HOST)?.to_str().ok());
-    Subject { host, path: request.uri().path(), model: None }
 }
 
 /// Whether a method that seldom has a body may have one, of a length that is not told.

@@ -92,6 +92,9 @@ fn words(failure: RelayFailure) -> Words {
     use Words::{Own, Upstream};
     match failure {
         RelayFailure::NoRoute => Own("no upstream is configured for this host, path and model"),
+        RelayFailure::UnknownModel => Own(
+            "upstreams are chosen by model, and none can be told of this request: it names none, two that differ, or one too far behind",
+        ),
         RelayFailure::BadRequest => Own("the request cannot be forwarded: its target, Host or framing is not sound"),
         RelayFailure::ConnectMethod => {
             Own("CONNECT is refused: this is no forward proxy; send requests to it as to the API itself")

@@ -1,183 +1,27 @@
-//! The client's body on its way upstream: passed on frame by frame, looked at in passing.
+//! The client's body on its way upstream: passed on frame by frame, looked at in passing by its [`RequestTap`].
 //!
-//! It is polled by whoever writes it upstream, which for HTTP/2 is a task of hyper's, while the exchange waits for the
-//! response. So what is seen goes into a [`RequestTap`] that both hold. Its mutex is taken once a request frame and once at settlement,
-//! never by two at a time for longer than a scan of at most 64 KiB; the response's path has no lock at all.
+//! What was read ahead, for its model or to ask for usage, is passed on first. Two models that differ break it off where one of
+//! them chose the upstream.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
-use limpid_core::{KeptText, RelayFailure, RequestFacts, UsageAsked};
+use limpid_http1::framing::BodyError;
 use limpid_http1::spelling::Spelling;
-use limpid_observe::{MetadataLabel, RequestObserver};
-use tokio::time::Instant;
 
 use crate::client_body::Patience;
 pub(crate) use crate::client_body::{ClientBody, ClientError};
 use crate::headers;
+pub(crate) use crate::request_tap::{Broken, RequestTap};
+use crate::routing::{Budget, Held};
 
-/// What is seen of a request's body.
-pub(crate) struct RequestTap {
-    observer: Option<Mutex<RequestObserver>>,
-    texts: Mutex<Texts>,
-    bytes: AtomicU64,
-    /// How it broke off, as its place in [`BROKEN`]; beyond it: not.
-    broken: AtomicU8,
-    /// What became of asking for usage, as its place in `UsageAsked::ALL`; beyond it: nothing.
-    usage_asked: AtomicU8,
-    began: Instant,
-    moved_ns: AtomicU64,
-}
-
-/// The body, while it may be needed.
-#[derive(Default)]
-struct Texts {
-    /// For counting its tokens.
-    counted: Option<KeptText>,
-    /// For its content.
-    content: Option<KeptText>,
-}
-
-/// How a request's body broke off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// The client left.
-    Gone,
-    /// Its framing is no HTTP.
-    Malformed,
-    /// It paused for too long.
-    Late,
-}
-
-const BROKEN: [Broken; 3] = [Broken::Gone, Broken::Malformed, Broken::Late];
-
-impl Broken {
-    /// What that is for the exchange.
-    pub(crate) fn failure(self) -> RelayFailure {
-        match self {
-            Broken::Gone | Broken::Malformed => RelayFailure::RequestBody,
-            Broken::Late => RelayFailure::RequestBodyTimeout,
-        }
-    }
-}
-
-impl RequestTap {
-    /// Looks at `limit` bytes, or only counts them. `metadata`: the members that become labels.
-    pub(crate) fn new(limit: Option<usize>, metadata: &Arc<[MetadataLabel]>) -> Arc<RequestTap> {
-        Arc::new(RequestTap {
-            observer: limit.map(|limit| Mutex::new(RequestObserver::with_metadata(limit, Arc::clone(metadata)))),
-            texts: Mutex::default(),
-            bytes: AtomicU64::new(0),
-            broken: AtomicU8::new(u8::MAX),
-            usage_asked: AtomicU8::new(u8::MAX),
-            began: Instant::now(),
-            moved_ns: AtomicU64::new(0),
-        })
-    }
-
-    fn saw(&self, data: &Bytes) {
-        let moved = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.moved_ns.store(moved, Ordering::Relaxed);
-        self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        if let Some(observer) = &self.observer {
-            observer.lock().unwrap_or_else(PoisonError::into_inner).feed(data);
-        }
-        let Texts { counted, content } = &mut *self.texts();
-        for text in [counted, content].into_iter().flatten() {
-            text.push(data);
-        }
-    }
-
-    fn texts(&self) -> MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps what comes of the body in `text`, from here on.
-    pub(crate) fn keep(&self, text: Option<KeptText>) {
-        self.texts().counted = text;
-    }
-
-    /// The same, for its content.
-    pub(crate) fn keep_content(&self, text: Option<KeptText>) {
-        self.texts().content = text;
-    }
-
-    /// What was kept; nothing is from here on.
-    pub(crate) fn take_text(&self) -> Option<KeptText> {
-        self.texts().counted.take()
-    }
-
-    /// The same of its content.
-    pub(crate) fn take_content(&self) -> Option<KeptText> {
-        self.texts().content.take()
-    }
-
-    /// When the last bytes of the body went by; the begin, where none have.
-    pub(crate) fn moved(&self) -> Instant {
-        self.began + Duration::from_nanos(self.moved_ns.load(Ordering::Relaxed))
-    }
-
-    /// Whether the body asks for a stream.
-    pub(crate) fn asks_for_stream(&self) -> bool {
-        self.with(|o| o.facts().stream) == Some(Some(true))
-    }
-
-    /// Counts bytes that are no body: those of a connection that switched protocols.
-    pub(crate) fn passed(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Bytes of the body so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Whether and how the client's body broke off.
-    pub(crate) fn broken(&self) -> Option<Broken> {
-        BROKEN.get(usize::from(self.broken.load(Ordering::Acquire))).copied()
-    }
-
-    fn broke(&self, error: &ClientError) {
-        let how = match error {
-            ClientError::Late => Broken::Late,
-            error if error.is_malformed() => Broken::Malformed,
-            _ => Broken::Gone,
-        };
-        self.broken.store(how as u8, Ordering::Release);
-    }
-
-    /// What the client's body says, as far as it was seen, and what limpid asked in its stead.
-    pub(crate) fn facts(&self) -> RequestFacts {
-        let mut facts = self.with(|o| o.facts().clone()).unwrap_or_default();
-        facts.usage_asked = self.usage_asked().filter(|_| facts.stream != Some(false));
-        facts
-    }
-
-    /// Notes what became of asking for the usage of this request's stream.
-    pub(crate) fn asked_for_usage(&self, became: UsageAsked) {
-        self.usage_asked.store(became as u8, Ordering::Relaxed);
-    }
-
-    /// What became of it; `None` where there was nothing to ask for.
-    pub(crate) fn usage_asked(&self) -> Option<UsageAsked> {
-        UsageAsked::ALL.get(usize::from(self.usage_asked.load(Ordering::Relaxed))).copied()
-    }
-
-    /// Whether `model` is known, or will never be.
-    pub(crate) fn model_settled(&self) -> bool {
-        self.with(RequestObserver::model_settled).unwrap_or(true)
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&RequestObserver) -> T) -> Option<T> {
-        Some(look(&self.observer.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-}
+/// What a frame that is held takes beside its data, bytes, at most.
+const FRAME: usize = 128;
 
 /// How many pieces are kept as they come.
 const AS_THEY_COME: usize = 64;
@@ -208,6 +52,10 @@ pub(crate) struct RequestBody {
     tap: Arc<RequestTap>,
     /// On the heap: few have it, and every request would hold the room for it.
     patience: Option<Box<Patience>>,
+    /// What of the budget is taken for what was read ahead.
+    charged: Option<Held>,
+    /// It was routed by a model of the body's, which may not name another.
+    one_model: bool,
 }
 
 impl RequestBody {
@@ -219,6 +67,8 @@ impl RequestBody {
             rest,
             tap,
             patience: limit.map(|limit| Box::new(Patience::new(limit))),
+            charged: None,
+            one_model: false,
         }
     }
 
@@ -245,14 +95,53 @@ impl RequestBody {
         }
     }
 
+    /// What was read ahead and is held, bytes; frames count for more than their data.
+    pub(crate) fn ahead_bytes(&self) -> usize {
+        usize::try_from(self.held).unwrap_or(usize::MAX).saturating_add(self.ahead.len().saturating_mul(FRAME))
+    }
+
+    /// Takes what is held from the budget; whether there is so much.
+    pub(crate) fn charge(&mut self, budget: &Arc<Budget>) -> bool {
+        let ahead = self.ahead_bytes();
+        self.charged.get_or_insert_with(|| Held::nothing(budget)).grow_to(ahead)
+    }
+
+    /// Its upstream was chosen by this model; the body's own may not differ from it, nor come twice.
+    pub(crate) fn routed_by(&mut self, model: Option<Box<str>>) {
+        self.one_model = self.tap.named.get().is_none();
+        if let Some(model) = model {
+            // Already there where the head names it.
+            let _ = self.tap.named.set(model);
+        }
+    }
+
     /// Reads one frame ahead, to be passed on later, a failure included. `false` where nothing can follow.
     pub(crate) async fn read_ahead(&mut self) -> bool {
-        let polled = std::future::poll_fn(|cx| self.poll_rest(cx)).await;
-        let Some(frame) = polled else { return false };
+        std::future::poll_fn(|cx| self.poll_ahead(cx)).await
+    }
+
+    /// Reads ahead what has come, at most so many bytes, until the model is settled; waits for nothing.
+    pub(crate) async fn see_what_came(&mut self, most: usize) {
+        std::future::poll_fn(|cx| {
+            while self.ahead_bytes() < most && !self.tap.model_settled() && self.poll_ahead(cx) == Poll::Ready(true) {}
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.rest.is_end_stream() {
+            self.tap.ends();
+            return Poll::Ready(false);
+        }
+        let Some(frame) = ready!(self.poll_rest(cx)) else {
+            self.tap.ends();
+            return Poll::Ready(false);
+        };
         let more = matches!(&frame, Ok(f) if f.is_data());
         self.look(&frame);
         self.keep(frame);
-        more
+        Poll::Ready(more)
     }
 
     /// Keeps what was read ahead. Behind the first few, small pieces are put together, or a body of one-byte chunks would
@@ -340,8 +229,13 @@ impl RequestBody {
 
     fn look(&self, frame: &Result<Frame<Bytes>, ClientError>) {
         match frame.as_ref().map(Frame::data_ref) {
-            Ok(Some(data)) => self.tap.saw(data),
-            Ok(None) => {}
+            Ok(Some(data)) => {
+                self.tap.saw(data);
+                if self.tap.has_end && self.rest.is_end_stream() {
+                    self.tap.ends();
+                }
+            }
+            Ok(None) => self.tap.ends(),
             Err(error) => self.tap.broke(error),
         }
     }
@@ -356,10 +250,22 @@ impl Body for RequestBody {
         loop {
             let frame = if let Some(frame) = this.ahead.pop_front() {
                 this.held -= data_len(&frame);
+                if this.ahead.is_empty() {
+                    this.charged = None;
+                }
                 frame
             } else {
-                let Some(frame) = ready!(this.poll_rest(cx)) else { return Poll::Ready(None) };
+                let Some(frame) = ready!(this.poll_rest(cx)) else {
+                    this.tap.ends();
+                    return Poll::Ready(None);
+                };
                 this.look(&frame);
+                if this.one_model && this.tap.has_two_models() {
+                    // Whoever reads the last of them would answer for a model that it was not chosen for.
+                    let error = ClientError::Http1(BodyError::Malformed);
+                    this.tap.broke(&error);
+                    return Poll::Ready(Some(Err(error)));
+                }
                 frame
             };
             match frame {

@@ -18,7 +18,9 @@ use crate::credentials::UpstreamKey;
 use crate::estimator::{EstimateConfig, Estimator};
 use crate::ids::Ids;
 use crate::pool::{Http2Limits, Keep, Pool};
+use crate::quiet::Quiet;
 use crate::resolve::Resolve;
+use crate::routing::{Budget, RoutingConfig};
 use crate::server::StartError;
 use crate::socket::TcpKeepalive;
 use crate::trace_context::TraceConfig;
@@ -109,6 +111,8 @@ pub struct ProxyConfig {
     pub server: ServerConfig,
     /// The upstreams; the index names one in the route table.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Where requests go that name no model, or one that no route has.
+    pub routing: RoutingConfig,
     /// What the observer may look at.
     pub observe: ObserveConfig,
     /// Names of API keys.
@@ -163,6 +167,11 @@ pub(crate) struct Shared {
     pub(crate) server: ServerConfig,
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) routing: RoutingConfig,
+    /// What is held of requests ahead of their routes, and of compressed ones while they are looked at.
+    pub(crate) lookahead: Arc<Budget>,
+    /// When the log last told of a request that no route has by its model.
+    pub(crate) fallbacks: Quiet,
     pub(crate) observe: ObserveConfig,
     /// How much of a request's body is looked at, bytes; `None`: it is only counted.
     pub(crate) looked_at: Option<usize>,
@@ -191,6 +200,7 @@ impl Shared {
         let ProxyConfig {
             server,
             upstreams,
+            routing,
             observe,
             keys,
             labels,
@@ -204,8 +214,11 @@ impl Shared {
         } = config;
         let by_model = upstreams.iter().any(|u| !u.matches.models.is_empty());
         let metadata: Arc<[MetadataLabel]> = labels.metadata().collect();
-        let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(observe.request_bytes);
         let connector = Connector::new(upstreams.iter().map(|u| u.target.scheme()), resolver, &clock);
+        // A route that asks for a model looks as far as it reads ahead.
+        let furthest =
+            if by_model { routing.lookahead_bytes.max(observe.request_bytes) } else { observe.request_bytes };
+        let looked_at = (observe.enabled || by_model || !metadata.is_empty()).then_some(furthest);
         let routes = RouteTable::new(upstreams.iter().map(|u| u.matches.clone()).collect());
         let upstreams = upstreams
             .into_iter()
@@ -224,6 +237,9 @@ impl Shared {
             server,
             routes,
             upstreams,
+            lookahead: Budget::new(routing.lookahead_budget_bytes),
+            routing,
+            fallbacks: Quiet::default(),
             observe,
             looked_at,
             keys,

@@ -61,6 +61,7 @@ async fn proxy(upstreams: Vec<UpstreamConfig>) -> (std::net::SocketAddr, Arc<Col
             hosts: limpid_core::Hosts::any(),
         },
         upstreams,
+        routing: limpid_proxy::RoutingConfig::default(),
         observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
         labels: LabelRules::default(),
         keys: KeyNames::of_this_start(),

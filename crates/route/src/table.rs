@@ -43,6 +43,15 @@ pub struct Subject<'a> {
     pub model: Option<&'a str>,
 }
 
+/// What the table says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Routed {
+    /// The upstream; `None` if nothing matches.
+    pub index: Option<usize>,
+    /// Upstreams that host and path allow ask for models, and none of them for this one.
+    pub fell_back: bool,
+}
+
 /// All upstreams' matches; an upstream is named by its index.
 ///
 /// A choice takes a few searches in sorted maps, however many upstreams there are: one for each beginning of the path that ends
@@ -98,6 +107,11 @@ impl RouteTable {
     /// The upstream for a request: a matching host beats a path, a longer path prefix a shorter one, a model's exact
     /// name its prefix, and any of them no demand at all; of equal ones the first. `None` if nothing matches.
     pub fn choose(&self, subject: Subject<'_>) -> Option<usize> {
+        self.route(subject).index
+    }
+
+    /// The same, and whether the choice is one for want of a model that an upstream asks for.
+    pub fn route(&self, subject: Subject<'_>) -> Routed {
         let mut best: Option<(Weight, usize)> = None;
         for (by_host, group) in self.matching(subject) {
             let Some((model, index)) = group.choose(subject.model) else { continue };
@@ -106,12 +120,38 @@ impl RouteTable {
                 best = Some((weight, index));
             }
         }
-        best.map(|(_, index)| index)
+        let by_model = best.is_some_and(|((.., model), _)| model > 0);
+        let chosen = best.map(|((by_host, path, _), _)| (by_host, path));
+        let asked = |(by_host, group): (bool, &Group)| {
+            group.asks_for_model() && chosen.is_none_or(|chosen| (by_host, group.weight) >= chosen)
+        };
+        Routed { index: best.map(|(_, index)| index), fell_back: !by_model && self.matching(subject).any(asked) }
     }
 
-    /// Whether the choice for this host and path may depend on the model, so that the body must be looked at first.
+    /// Whether the choice for this host and path depends on the model, so that it must be looked for first: an upstream asks
+    /// for models, and none that takes all of them goes before it by host or path.
     pub fn needs_model(&self, subject: Subject<'_>) -> bool {
-        self.matching(subject).any(|(_, group)| group.asks_for_model())
+        let mut asks = None;
+        let mut takes_all = None;
+        for (by_host, group) in self.matching(subject) {
+            let weight = Some((by_host, group.weight));
+            if group.asks_for_model() {
+                asks = asks.max(weight);
+            }
+            if group.any_model.is_some() {
+                takes_all = takes_all.max(weight);
+            }
+        }
+        asks.is_some() && asks >= takes_all
+    }
+
+    /// The first upstream that host and path allow, whatever models it asks for.
+    pub fn first(&self, subject: Subject<'_>) -> Option<usize> {
+        let best = self.matching(subject).max_by_key(|(by_host, group)| (*by_host, group.weight));
+        best.and_then(|(_, group)| {
+            let asking = group.exact.values().chain(group.beginnings.values()).copied();
+            asking.chain(group.any_model).min()
+        })
     }
 
     /// The path prefix that the upstream at `index` matched by.

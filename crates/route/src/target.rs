@@ -1,9 +1,13 @@
 //! An upstream's address, and the path that a request takes there.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
+
+use crate::base_path;
 
 /// How an upstream is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +57,15 @@ pub struct Target {
     authority: Authority,
     host_field: HeaderValue,
     base_path: String,
+    /// Which of this machine's links a link-local address is on.
+    zone: Option<String>,
 }
 
 impl Target {
-    /// Reads `http[s]://host[:port][/base/path]`.
+    /// Reads `http[s]://host[:port][/base/path]`. A link-local address has its zone, as in `http://[fe80::1%25eth0]:8000`
+    /// (RFC 6874).
     pub fn parse(url: &str) -> Result<Target, TargetError> {
+        let (url, zone) = without_zone(url);
         let uri: Uri = url.parse().map_err(|e: http::uri::InvalidUri| TargetError::Invalid(e.to_string()))?;
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
@@ -80,7 +88,7 @@ impl Target {
             return Err(TargetError::Query);
         }
         let host_field = HeaderValue::from_str(authority.as_str()).map_err(|_| TargetError::Host)?;
-        Ok(Target { scheme, authority, host_field, base_path: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Target { scheme, authority, host_field, base_path: uri.path().trim_end_matches('/').to_owned(), zone })
     }
 
     /// How to speak to it.
@@ -91,6 +99,14 @@ impl Target {
     /// The host, without brackets around an IPv6 address.
     pub fn host(&self) -> &str {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// What is looked up to reach it: the host, with the zone of a link-local address as `getaddrinfo` wants it.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.zone {
+            Some(zone) => Cow::Owned(format!("{}%{zone}", self.host())),
+            None => Cow::Borrowed(self.host()),
+        }
     }
 
     /// The port, explicit or the scheme's.
@@ -123,20 +139,42 @@ impl Target {
     /// The path and query that a request takes, in origin form (RFC 9112 §3.2.1): the client's own, byte for byte, unless the base URL has a path or
     /// `replace` swaps a prefix (`from` must be a prefix of the path; see [`crate::Match::path_prefix`]).
     ///
+    /// What client and base URL both write stands once: `http://h/v1` and `/v1/models` make `/v1/models`
+    /// (`base_path.rs` has the rule).
+    ///
     /// Errors only if the joined text is no path, which configured prefixes cannot cause.
     pub fn path(&self, asked: &PathAndQuery, replace: Option<(&str, &str)>) -> Result<PathAndQuery, TargetError> {
-        // An empty path, as of `http://host?query`, is `/`.
+        // An empty path, as of `http://host?query`, is `/`. `OPTIONS *` asks about the server, not about a path of it (RFC 9110 §9.3.7).
         let is_origin = !asked.as_str().starts_with('?');
-        if self.base_path.is_empty() && replace.is_none() && is_origin {
+        if (self.base_path.is_empty() && replace.is_none() && is_origin) || asked.as_str() == "*" {
             return Ok(asked.clone());
         }
         let (from, to) = replace.unwrap_or(("", ""));
         let rest = asked.as_str().strip_prefix(from).unwrap_or(asked.as_str());
         let slash = if rest.starts_with('/') || rest.starts_with('?') || rest.is_empty() { "" } else { "/" };
-        let joined = format!("{}{}{slash}{rest}", self.base_path, to.trim_end_matches('/'));
+        let behind = format!("{}{slash}{rest}", to.trim_end_matches('/'));
+        let joined = base_path::join(&self.base_path, &behind);
         let joined = if joined.starts_with('/') { joined } else { format!("/{joined}") };
         PathAndQuery::try_from(joined).map_err(|e| TargetError::Invalid(e.to_string()))
     }
+
+    /// The base URL's path, without a slash at its end; empty where it has none.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+}
+
+/// The URL without the zone of its address, which means nothing to anybody else, and the zone.
+fn without_zone(url: &str) -> (Cow<'_, str>, Option<String>) {
+    let apart = || {
+        let (scheme, rest) = url.split_once("://[")?;
+        let (literal, behind) = rest.split_once(']')?;
+        let (address, zone) = literal.split_once("%25")?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        let sound = address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.bytes().all(plain);
+        sound.then(|| (Cow::Owned(format!("{scheme}://[{address}]{behind}")), Some(zone.to_owned())))
+    };
+    apart().unwrap_or((Cow::Borrowed(url), None))
 }
 
 #[cfg(test)]
@@ -169,6 +207,9 @@ mod tests {
         assert_eq!(path("http://h/base", "/openai/v1/x", Some(("/openai", "/y/"))), "/base/y/v1/x");
         assert_eq!(path("http://h", "/openai", Some(("/openai", ""))), "/");
         assert_eq!(path("http://h", "/openai?q=1", Some(("/openai", ""))), "/?q=1");
+        assert_eq!(path("http://h/v1", "/openai/v1/x?q", Some(("/openai", "/"))), "/v1/x?q");
+        assert_eq!(path("http://h/v1", "/team/x", Some(("/team", "/v1"))), "/v1/x");
+        assert_eq!(path("http://h/base", "*", None), "*");
     }
 
     #[test]
@@ -177,6 +218,20 @@ mod tests {
         assert_eq!((t.host(), t.port()), ("::1", 443));
         let t = Target::parse("http://Example.com:8000/v1/").unwrap();
         assert_eq!((t.host(), t.port(), t.host_field().to_str().unwrap()), ("Example.com", 8000, "Example.com:8000"));
+    }
+
+    #[test]
+    fn a_zone_is_this_machines_own_business() {
+        let t = Target::parse("http://[fe80::1%25eth0.7]:8000/v1").unwrap();
+        assert_eq!((t.host(), &*t.name(), t.port()), ("fe80::1", "fe80::1%eth0.7", 8000));
+        assert_eq!(
+            (t.host_field().to_str().unwrap(), t.origin()),
+            ("[fe80::1]:8000", "http://[fe80::1]:8000".to_owned())
+        );
+        assert_eq!(&*Target::parse("http://[fe80::1]").unwrap().name(), "fe80::1");
+        for url in ["http://[fe80::1%25]", "http://[fe80::1%eth0]", "http://[h%25eth0]", "http://[fe80::1%25a%20b]"] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
     }
 
     #[test]

@@ -51,23 +51,11 @@ pub struct Unsettled {
 
 impl Settler {
     /// The record. A panic in the verdict is contained: then it says so and has no tokens and no price.
-    pub fn record(&self, mut exchange: Unsettled) -> ExchangeRecord {
-        if exchange.request.model.is_none() && exchange.endpoint.is_inference() {
-            exchange.request.model = model_in_path(&exchange.path);
-        }
+    pub fn record(&self, exchange: Unsettled) -> ExchangeRecord {
         let settled = catch_unwind(AssertUnwindSafe(|| self.settle(&exchange.evidence())));
         let settled = settled.unwrap_or_else(|_panic| unsettled(exchange.ending));
         exchange.with(settled)
     }
-}
-
-/// Google's API names the model in the path: `models/{model}:{verb}`.
-fn model_in_path(path: &str) -> Option<Box<str>> {
-    const MOST: usize = 256;
-    let (_, last) = path.rsplit_once("odels/")?;
-    let (model, verb) = last.split_once(':')?;
-    let plausible = !model.is_empty() && model.len() <= MOST && !model.contains('/') && !verb.contains('/');
-    plausible.then(|| model.into())
 }
 
 fn unsettled(ending: Ending) -> Settled {

@@ -112,6 +112,7 @@ fn request() -> RequestFacts {
         dimensions: Some(512),
         metadata: Vec::new(),
         usage_asked: Some(UsageAsked::Asked),
+        route_fallback: Some(limpid_core::RouteFallback::NotTold),
     }
 }
 

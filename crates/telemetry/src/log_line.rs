@@ -204,6 +204,7 @@ fn money(o: &mut Object<'_>, r: &ExchangeRecord) {
         usage(o, counts);
     }
     o.some_ascii(key!("usage_asked"), r.request.usage_asked.map(limpid_core::UsageAsked::as_str));
+    o.some_ascii(key!("route_fallback"), r.request.route_fallback.map(limpid_core::RouteFallback::as_str));
     o.some_ascii(key!("input_tokens_band"), r.input_tokens_band().map(limpid_core::InputTokensBand::as_str));
     o.some_ascii(key!("unestimated"), r.unestimated);
     if let Some(told) = &r.price {

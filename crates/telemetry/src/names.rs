@@ -179,6 +179,8 @@ metrics! {
         "Responses that the observer stopped reading, by the cause; the relay went on";
     UsageAsked = "limpid.usage.asked", Kind::Counter, Requests, Why,
         "Streams that were to be asked for their usage, by what became of it";
+    RouteFallback = "limpid.route.fallback", Kind::Counter, Requests, Why,
+        "Requests that no route has by its model, by the cause; the upstream for all models got them, or none";
 
     // Only with `telemetry.semconv = "latest"`, in the place of the first four.
     EmbeddingsDuration = "gen_ai.client.embeddings.duration", Kind::Histogram(DURATION), Seconds, Error,

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::{
-    BuildFingerprint, Category, ExchangeRecord, ObserverFault, OwnLabel, RecordConsumer, Source, UpstreamInfo, Usage,
-    UsageAsked, Verdict,
+    BuildFingerprint, Category, ExchangeRecord, ObserverFault, OwnLabel, RecordConsumer, RouteFallback, Source,
+    UpstreamInfo, Usage, UsageAsked, Verdict,
 };
 
 use crate::labels::{Caps, LabelSet, Labels, Open, Overflow, Packed, Symbol};
@@ -293,6 +293,7 @@ impl<B: Backend> Recorder<B> {
 
     fn outcome(&mut self, r: &ExchangeRecord, e: &mut Exchange<'_>) {
         self.why(e, Metric::UsageAsked, r.request.usage_asked.map(UsageAsked::as_str));
+        self.why(e, Metric::RouteFallback, r.request.route_fallback.map(RouteFallback::as_str));
         if r.refusal.verdict != Verdict::None {
             let more = [r.refusal.verdict.as_str(), r.refusal.source.unwrap_or_default()];
             let at = self.set(e, Shape::Refusal, more);

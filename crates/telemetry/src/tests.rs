@@ -74,6 +74,7 @@ pub(crate) const EXPECTED: &[(&str, &str, f64, Option<f64>)] = &[
     ("limpid_unestimated_total", "why=too_large", 1.0, None),
     ("limpid_observer_errors_total", "why=json", 1.0, None),
     ("limpid_usage_asked_total", "why=asked", 1.0, None),
+    ("limpid_route_fallback_total", "why=not_told", 1.0, None),
 ];
 
 /// [`EXPECTED`] in the form of [`samples`].

@@ -17,16 +17,19 @@ use super::prices::{self, PriceEntry};
 use super::reader::{Reader, Report, Resolved, table_of};
 use super::tree::{self, Item, Table};
 use super::upstreams::{self, Upstream};
-use super::{Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Server, Settings, Telemetry, Tokens};
+use super::{
+    Admin, ExchangeLog, Insight, Log, Observe, Record, Refusals, Routing, Server, Settings, Telemetry, Tokens,
+};
 
 /// The file that is read if none is named and it exists.
 pub const DEFAULT_FILE: &str = "proxy.toml";
 
 /// The sections, in the order of `proxy.toml`.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "server",
     "admin",
     "upstreams",
+    "routing",
     "keys",
     "labels",
     "prices",
@@ -156,6 +159,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
         server,
         admin,
         upstreams,
+        routing: Routing::read(sections.reader("routing", report)),
         keys: sections.named("keys", report, |name, r| Key::read(name, env, r)),
         labels: sections.named("labels", report, Label::read),
         prices: sections.named("prices", report, PriceEntry::read),
@@ -178,6 +182,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
 fn check_together(settings: &Settings, report: &mut Report) {
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
     upstreams::refuse_twins(&settings.upstreams, &mut r);
+    settings.routing.check(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
     capture::check_together(settings, &mut r);
     labels::refuse_many(&settings.labels, &mut r);

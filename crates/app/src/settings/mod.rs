@@ -20,6 +20,7 @@ mod prices;
 mod reader;
 mod record;
 mod refusals;
+mod routing;
 mod server;
 mod telemetry;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use prices::{Gpu, PriceEntry};
 pub use reader::Resolved;
 pub use record::Record;
 pub use refusals::Refusals;
+pub use routing::{Routing, UnknownModel};
 pub use server::Server;
 pub use telemetry::{
     Attributes, Compression, Export, Histograms, Propagate, Propagator, Protocol, Semconv, Telemetry, Temporality,
@@ -61,6 +63,8 @@ pub struct Settings {
     pub admin: Admin,
     /// `[upstreams.NAME]`, by name; at least one.
     pub upstreams: Vec<Upstream>,
+    /// `[routing]`.
+    pub routing: Routing,
     /// `[keys.NAME]`, by name.
     pub keys: Vec<Key>,
     /// `[labels.NAME]`, by name.

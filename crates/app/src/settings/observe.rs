@@ -13,9 +13,9 @@ pub struct Observe {
     pub max_event_bytes: usize,
     /// The largest body that is not a stream, bytes, decompressed. Default 8 MiB. A larger one ends the observation.
     pub max_body_bytes: usize,
-    /// How much of a request's body is looked at, bytes. Default 1 MiB: clients write `model` behind the messages, and a
-    /// prompt of 200,000 tokens fits. What stands behind it (`model` after an image, say) is not seen. Nothing is held,
-    /// except where a route asks for the model: then a request waits until `model` is found or so much has come.
+    /// How much of a request's body is looked at, bytes, decompressed. Default 1 MiB: clients write `model` behind the messages,
+    /// and a prompt of 200,000 tokens fits. What stands behind it (`model` after an image, say) is not seen; where routes ask for
+    /// models, `routing.lookahead_bytes` holds if it is more.
     pub max_request_bytes: usize,
 }
 

@@ -66,7 +66,8 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 27] = [
+const EXAMPLES: [&str; 28] = [
+    "without_model",
     "capture_sample",
     "tls_ca_file",
     "headers_timeout",
@@ -303,6 +304,8 @@ fn upstreams_are_held_to_their_rules() {
         ("url = \"http://a/#f\"", "must not carry a fragment"),
         ("url = \"http://a:99999\"", "its port is not from 1 to 65535"),
         ("url = \"http://a:0\"", "its port is not from 1 to 65535"),
+        ("url = \"http://a/x/v1/chat/completions\"", "the URL of one endpoint"),
+        ("url = \"http://a/x/v1/chat/completions\"", "write \"http://a/x/v1\""),
         ("url = \"http://a\"\nrewrite_prefix = \"/x\"", "there is no path_prefix that it could replace"),
         ("url = \"http://a\"\npath_prefix = \"x\"", "that is not the beginning of a path"),
         ("url = \"http://a\"\nhost = \"a:80\"", "no scheme, port, path or wildcard"),
@@ -318,6 +321,31 @@ fn upstreams_are_held_to_their_rules() {
     assert!(list.len() == 1 && list[0].contains("a list is not a section, write [upstreams.NAME]"), "{list:?}");
     let good = load("[upstreams.a]\nurl = \"http://[::1]:8000/base\"\npool_idle_timeout = \"0s\"\n", &[]);
     assert_eq!((good.settings.upstreams[0].url.host(), good.settings.upstreams[0].url.port()), ("::1", 8000));
+}
+
+#[test]
+fn routing_names_an_upstream_that_is_there() {
+    let routing = |lines: &str| sources(&format!("{ONE}[routing]\n{lines}\n"), &[]).load().map(|l| l.settings.routing);
+    let read = routing("unknown_model = \"reject\"\nwithout_model = \"default\"\nlookahead_bytes = \"1MiB\"").unwrap();
+    assert_eq!((read.unknown_model, read.without_model.as_deref()), (UnknownModel::Reject, Some("default")));
+    assert_eq!((read.lookahead_bytes, read.lookahead_budget_bytes), (1 << 20, 256 << 20));
+    let fault = |lines: &str| routing(lines).unwrap_err().to_string();
+    assert!(fault("without_model = \"x\"").contains("there is no such upstream, write one of default"));
+    assert!(fault("unknown_model = \"maybe\"").contains("write \"default\" or \"reject\""));
+}
+
+#[test]
+fn what_a_base_path_makes_of_a_request_is_shown() {
+    for (url, sent) in [
+        ("http://a/v1", Some("goes up as /v1/chat/completions")),
+        ("http://a/openai/v1/", Some("goes up as /openai/v1/chat/completions")),
+        ("http://a/api", Some("goes up as /api/v1/chat/completions")),
+        ("http://a/", None),
+    ] {
+        let loaded = load(&format!("[upstreams.a]\nurl = \"{url}\"\n"), &[]);
+        let line = loaded.resolved.iter().find(|r| r.key == "/v1/chat/completions");
+        assert_eq!(line.and_then(|r| r.value.as_deref()), sent, "{url}");
+    }
 }
 
 #[test]

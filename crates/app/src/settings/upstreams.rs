@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_core::Discount;
+use http::Method;
+use http::uri::PathAndQuery;
+use limpid_core::{Discount, Endpoint};
 use limpid_proxy::Authorities;
-use limpid_route::{Match, ModelPattern, Target, TargetError};
+use limpid_route::{Match, ModelPattern, Target, TargetError, classify};
 
 use super::env::Env;
 use super::faults::Origin;
@@ -36,7 +38,8 @@ named_kind! {
 pub struct Upstream {
     /// Its name in records, labels and variables: letters, digits, `-`, `_` and `.`, at most 64.
     pub name: Arc<str>,
-    /// `http://` or `https://`, a host, and a base path if the API has one before `/v1`. No default.
+    /// `http://` or `https://`, a host, and the API's base path if it has one, with or without the `/v1` that clients write.
+    /// No default.
     pub url: Target,
     /// `gen_ai.provider.name`. Default: by the URL's host, else `custom`. It chooses the prices.
     pub provider: Arc<str>,
@@ -126,6 +129,9 @@ impl Upstream {
             Some(known) => (Arc::from(known), Origin::Derived("by the URL's host")),
             None => (Arc::from("custom"), Origin::Default),
         };
+        if let Some(url) = url.as_ref().filter(|u| !u.base_path().is_empty()) {
+            explain_paths(url, &mut r);
+        }
         let provider = r.value_or("provider", by_host, good_provider);
         let region = r.optional("region", |_| Ok(()));
         let serves = serves(&mut r);
@@ -195,6 +201,14 @@ fn serves(r: &mut Reader<'_>) -> Match {
             .iter()
             .map(|m| ModelPattern::parse(m))
             .collect(),
+    }
+}
+
+/// What becomes of the path that clients ask for, where the URL has one of its own.
+fn explain_paths(url: &Target, r: &mut Reader<'_>) {
+    const ASKED: &str = "/v1/chat/completions";
+    if let Ok(sent) = url.path(&PathAndQuery::from_static(ASKED), None) {
+        r.explain(ASKED, format!("goes up as {sent}"), Origin::Derived("by the URL's path"));
     }
 }
 
@@ -306,7 +320,15 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
 }
 
 fn good_url(text: &Arc<str>) -> Checked {
-    check_url(text).map_err(|why| Refused::new(why, "write a URL such as \"http://127.0.0.1:8000\""))
+    check_url(text).map_err(|why| Refused::new(why, "write a URL such as \"http://127.0.0.1:8000\""))?;
+    let Ok(target) = Target::parse(text) else { return Ok(()) };
+    match target.base_path().split_once("/v1/") {
+        Some((before, _)) if classify(&Method::POST, target.base_path()) != Endpoint::Other => {
+            let mend = format!("write \"{}{before}/v1\"", target.origin());
+            Err(Refused::new("that is the URL of one endpoint, in front of which no path can stand", mend))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn good_provider(name: &Arc<str>) -> Checked {

@@ -1,3 +1,5 @@
+use limpid_core::OutputType;
+
 use super::*;
 
 fn facts(body: &str) -> RequestFacts {

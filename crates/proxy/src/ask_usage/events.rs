@@ -129,7 +129,9 @@ impl UsageRemover {
             kept.cut(at);
             return;
         }
-        let too_long = std::mem::take(&mut self.passing) || text.len() > self.limit;
+        // A LF behind the CR that ends it may come in the next read, and does not count.
+        let length = text.len() - usize::from(text.ends_with(b"\r\n"));
+        let too_long = std::mem::take(&mut self.passing) || length > self.limit;
         let mark = if std::mem::take(&mut self.begins) && text.starts_with(BOM) { BOM.len() } else { 0 };
         if too_long {
             kept.previous = None;

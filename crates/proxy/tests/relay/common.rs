@@ -64,6 +64,7 @@ impl Rig {
                 hosts: Hosts::any(),
             },
             upstreams,
+            routing: limpid_proxy::RoutingConfig::default(),
             observe: ObserveConfig { enabled: true, limits: Limits::default(), request_bytes: 1 << 20 },
             labels: limpid_route::LabelRules::default(),
             keys: KeyNames::of_this_start(),

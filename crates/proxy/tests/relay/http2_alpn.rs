@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -12,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use limpid_core::{Category, Ending};
 use limpid_proxy::{Authorities, Http2, UpstreamConfig};
+use limpid_route::Target;
 use limpid_testkit::{RawServer, Step, request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
@@ -21,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::addresses::Told;
 use crate::common::{CHAT, Rig, chat, outcome, upstream};
 
 /// A server over TLS that answers with the version it was asked in.
@@ -262,4 +265,36 @@ async fn http_1_1_required_is_asked_again_over_http_1_1() {
     assert_eq!((reply.status, reply.text().as_str()), (200, "HTTP/1.1"));
     let record = rig.record().await;
     assert_eq!((record.outcome.category, record.attempts), (Category::Ok, 2));
+}
+
+/// A server, or something in between, that ends the connection instead of shaking hands.
+#[tokio::test]
+async fn a_handshake_that_is_cut_off_is_a_tls_failure() {
+    for last in [Step::Close, Step::Reset] {
+        let server = RawServer::start(vec![last]).await.unwrap();
+        let rig = Rig::with(vec![upstream("only", &format!("https://{}", server.addr()))], |_| {}).await;
+        let reply = rig.ask(&chat("{}")).await;
+        assert_eq!((reply.status, reply.header("x-limpid-error")), (502, Some("tls")));
+        assert_eq!(why(&reply.text()), "it closed the connection; does that port speak TLS?");
+    }
+}
+
+/// One of two addresses takes connections and does not speak TLS. Nothing of a request is up by then, so none fails.
+#[tokio::test]
+async fn an_address_whose_tls_fails_is_followed_by_another() {
+    let params = CertificateParams::new(vec!["replicas.test".to_owned()]).unwrap();
+    let server = Server::certified(&[], params, rustls::ALL_VERSIONS).await;
+    let broken = TcpListener::bind(("127.0.0.2", server.addr.port())).await.unwrap();
+    let taking = tokio::spawn(async move { while broken.accept().await.is_ok() {} });
+    let told = Arc::new(Told::default());
+    told.tell(&["127.0.0.1", "127.0.0.2"]);
+    let mut only = server.upstream(Http2::Never);
+    only.target = Target::parse(&format!("https://replicas.test:{}", server.addr.port())).unwrap();
+    (only.max_idle_connections, only.pool_idle_timeout) = (0, Duration::ZERO);
+    let rig = Rig::with(vec![only], |config| config.resolver = told).await;
+    for _ in 0..10 {
+        assert_eq!(rig.ask(&chat("{}")).await.status, 200);
+    }
+    assert_eq!(server.agreed().len(), 10);
+    taking.abort();
 }

@@ -8,6 +8,7 @@
 mod addresses;
 mod any_bytes;
 mod ask_usage;
+mod by_model;
 mod cancel;
 mod capture;
 mod client_limits;

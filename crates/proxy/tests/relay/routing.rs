@@ -57,6 +57,27 @@ async fn by_path_prefix_host_and_rewrite() {
     assert_eq!((reply.text().as_str(), first_line(&host).as_str()), ("h", "GET /abs HTTP/1.1"));
 }
 
+/// Clients write `/v1`, and so does the URL that was copied from a provider's page.
+#[tokio::test]
+async fn a_base_path_that_clients_repeat_stands_once() {
+    let cases = [
+        ("/v1", "/v1/chat/completions?a=1", "/v1/chat/completions?a=1"),
+        ("/v1/", "/v1/models/a%2Fb", "/v1/models/a%2Fb"),
+        ("/v1", "/chat/completions", "/v1/chat/completions"),
+        ("/api/v1", "/v1/models", "/api/v1/models"),
+        ("/api/v1", "/api/v1/models", "/api/v1/models"),
+        ("/v1beta/openai", "/v1/chat/completions", "/v1beta/openai/chat/completions"),
+        ("/openai", "/v1/chat/completions", "/openai/v1/chat/completions"),
+    ];
+    for (base, asked, sent) in cases {
+        let server = named("s").await;
+        let rig = Rig::with(vec![upstream("s", &format!("{}{base}", server.url()))], |_| {}).await;
+        assert_eq!(rig.ask(&request("GET", asked, &[], b"")).await.text(), "s");
+        assert_eq!(first_line(&server), format!("GET {sent} HTTP/1.1"), "{base}");
+        assert_eq!(&*rig.record().await.path, asked.split('?').next().unwrap(), "the record has the client's path");
+    }
+}
+
 #[tokio::test]
 async fn by_model_wherever_it_stands() {
     let (default, wanted) = (named("default").await, named("wanted").await);

@@ -130,7 +130,7 @@ fn file_first(size: usize) -> (Vec<u8>, Vec<u8>) {
     (early, late.as_bytes().to_vec())
 }
 
-/// What is behind megabytes is not waited for: the model is unknown, and the request is up before it has come.
+/// What stands behind the bound is not waited for: the model is unknown, and the request is up before it has come.
 #[tokio::test]
 async fn a_model_behind_megabytes_holds_nothing_up() {
     const SIZE: usize = 3 * MIB;
@@ -150,7 +150,7 @@ async fn a_model_behind_megabytes_holds_nothing_up() {
             let fallback = upstream("fallback", &format!("http://{}", far.addr));
             let models = for_models("models", "http://127.0.0.1:9", &["big-*"]);
             let upstreams = if by_model { vec![models, fallback] } else { vec![fallback] };
-            let rig = Rig::with(upstreams, |_| {}).await;
+            let rig = Rig::with(upstreams, |config| config.routing.lookahead_bytes = MIB).await;
             let mut client = rig.client().await;
             client.send(&head).await.unwrap();
             client.send(&early).await.unwrap();
@@ -165,6 +165,27 @@ async fn a_model_behind_megabytes_holds_nothing_up() {
             assert_eq!((record.model.requested, record.bytes.request), (None, length as u64), "{path}");
             assert_eq!(record.upstream.unwrap().name.as_ref(), "fallback", "{path}");
         }
+    }
+}
+
+/// What stands before the bound is waited for: by default behind tens of MiB.
+#[tokio::test]
+async fn a_model_behind_a_large_image_is_found() {
+    for (path, (early, late)) in [(CHAT, image_first(20 * MIB)), ("/v1/images/edits", file_first(20 * MIB))] {
+        let length = early.len() + late.len();
+        let mut far = Sponge::start(length).await;
+        let models = for_models("models", &format!("http://{}", far.addr), &["big-*"]);
+        let rig = Rig::with(vec![models, upstream("fallback", "http://127.0.0.1:9")], |_| {}).await;
+        let mut client = rig.client().await;
+        let fields = [("Content-Type", "multipart/form-data; boundary=b"), ("Content-Length", &length.to_string())];
+        let fields = if path == CHAT { &fields[1..] } else { &fields[..] };
+        client.send(&request("POST", path, fields, b"")).await.unwrap();
+        client.send(&early).await.unwrap();
+        client.send(&late).await.unwrap();
+        assert_eq!(client.read_reply(SOON).await.text(), "ok", "{path}");
+        let got = far.until(|got| split(got).1.len() >= length).await;
+        assert!(split(&got).1 == [&early[..], &late].concat(), "{path}: the same bytes");
+        assert_eq!(rig.record().await.model.requested.as_deref(), Some("big-1"), "{path}");
     }
 }
 

@@ -57,6 +57,37 @@ fn ipv6_hosts_lose_their_port_only() {
     assert_eq!(without_port("::1"), "::1");
 }
 
+#[test]
+fn a_choice_for_want_of_a_model_is_told_from_others() {
+    let path = |m: Match, path: &str| Match { path_prefix: Some(path.into()), ..m };
+    let models =
+        |names: &[&str]| Match { models: names.iter().map(|n| ModelPattern::parse(n)).collect(), ..Match::default() };
+    let t = RouteTable::new(vec![
+        Match::default(),
+        models(&["gpt-*"]),
+        path(Match::default(), "/own"),
+        path(models(&["x"]), "/x"),
+    ]);
+    let of = |path: &str, model| {
+        let routed = t.route(s("h", path, model));
+        (routed.index, routed.fell_back)
+    };
+    assert_eq!(of("/v1", Some("gpt-4o")), (Some(1), false));
+    assert_eq!(of("/v1", Some("GPT-4o")), (Some(0), true));
+    assert_eq!(of("/v1", None), (Some(0), true));
+    // Whoever asks by path has no need of a model.
+    assert_eq!((of("/own/v1", None), t.needs_model(s("h", "/own/v1", None))), ((Some(2), false), false));
+    assert_eq!((of("/own/v1", Some("gpt-4o")), of("/x/v1", Some("x"))), ((Some(2), false), (Some(3), false)));
+    assert_eq!(of("/x/v1", Some("gpt-4o")), (Some(1), false));
+    assert_eq!(of("/x/v1", None), (Some(0), true));
+    assert_eq!(t.first(s("h", "/x/v1", None)), Some(3));
+    let only = RouteTable::new(vec![models(&["b", "a*"]), models(&["c"])]);
+    assert_eq!(
+        (only.route(s("h", "/", None)), only.first(s("h", "/", None))),
+        (Routed { index: None, fell_back: true }, Some(0))
+    );
+}
+
 /// The definition, upstream by upstream.
 fn by_definition(matches: &[Match], subject: Subject<'_>) -> Option<usize> {
     let weights = matches.iter().enumerate().filter_map(|(index, m)| {
@@ -109,7 +140,15 @@ proptest! {
         let subject = Subject { host: host.as_deref(), path: &path, model: model.as_deref() };
         let table = RouteTable::new(matches.clone());
         prop_assert_eq!(table.choose(subject), by_definition(&matches, subject));
-        let needs = matches.iter().any(|m| !m.models.is_empty() && head_weight(m, subject).is_some());
-        prop_assert_eq!(table.needs_model(subject), needs);
+        // Who need not look for the model would not choose another upstream for any, and falls back to none.
+        if !table.needs_model(subject) {
+            for other in [None, Some("x"), Some("xy"), Some("yyx"), Some("")] {
+                prop_assert_eq!(table.choose(Subject { model: other, ..subject }), table.choose(subject));
+            }
+            prop_assert!(!table.route(subject).fell_back);
+        }
+        let first = table.first(subject);
+        prop_assert_eq!(first.is_some(), matches.iter().any(|m| head_weight(m, subject).is_some()));
+        prop_assert!(first.is_none_or(|at| head_weight(&matches[at], subject).is_some()));
     }
 }

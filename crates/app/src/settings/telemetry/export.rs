@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 use limpid_telemetry::{IdentityError, OtlpTls};
 
 use super::super::env::{Env, otel, pairs};
@@ -258,6 +258,10 @@ fn checked_headers(headers: &BTreeMap<Arc<str>, Secret>) -> Result<(), String> {
 /// A URL, or a host and port alone.
 fn url(text: &str) -> Result<Arc<str>, String> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    if whole.parse::<Uri>().is_err() {
+        // A zone of an address, which is for upstreams alone.
+        return Err("it is not a URL".to_owned());
+    }
     check_url(&whole).map(|()| Arc::from(text))
 }
 
