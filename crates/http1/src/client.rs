@@ -160,7 +160,7 @@ where
             match head::read_response(&mut self.read, &self.asked)? {
                 Some((_, len)) if self.passed_over + len > self.max_head => return Err(Refused::TooLarge),
                 Some((head, len)) if is_interim(head.parts.status) => {
-                    (self.seen, self.passed_over) = (0, self.passed_over + len)
+                    (self.seen, self.passed_over) = (0, self.passed_over + len);
                 }
                 Some((head, _)) => return Ok(Some(head)),
                 None => break,

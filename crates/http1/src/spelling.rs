@@ -127,12 +127,12 @@ impl<'a> Speller<'a> {
 
     #[cold]
     fn far(&mut self, name: &str) -> Option<usize> {
+        fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
+            name.iter().map(u8::to_ascii_lowercase)
+        }
         let fields = self.spelling.fields.len();
         if fields <= self.first + NEAR {
             return None;
-        }
-        fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
-            name.iter().map(u8::to_ascii_lowercase)
         }
         if self.index.is_empty() {
             let mut index: Vec<_> = (0..u32::try_from(fields).unwrap_or(u32::MAX)).collect();
