@@ -3,7 +3,7 @@
 //!
 //! Each pipe is filled before limpid starts, so that its first line is stuck already.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _, pipe};
@@ -133,9 +133,12 @@ impl Drop for Limpid {
     }
 }
 
+/// Who reads, if anybody does, and what is written to.
+type Way = fn() -> (Option<File>, File);
+
 #[test]
 fn no_state_of_standard_error_stops_or_ends_limpid() {
-    let ways: [(&str, fn() -> (Option<File>, File)); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("nobody reads", || {
             let (reader, writer) = full_pipe();
             (Some(reader), writer)
@@ -233,7 +236,9 @@ fn signals_that_end_others_do_not_end_it() {
     let read = || std::fs::read_to_string(own.join("stderr")).unwrap();
     let mut limpid = Limpid::serve(&[], Stdio::null(), stderr());
     limpid.fail(1);
-    HARMLESS.iter().for_each(|name| limpid.signal(name));
+    for name in HARMLESS {
+        limpid.signal(name);
+    }
     until("its line", || read().contains("SIGHUP: nothing is done").then_some(()));
     limpid.fail(1);
     assert_eq!(limpid.stop().code(), Some(0));
@@ -243,7 +248,9 @@ fn signals_that_end_others_do_not_end_it() {
     ] {
         let mut limpid = Limpid::start(args, Stdio::null(), stderr());
         until("its first line", || read().contains(begun).then_some(()));
-        HARMLESS.iter().for_each(|name| limpid.signal(name));
+        for name in HARMLESS {
+            limpid.signal(name);
+        }
         until("its line", || read().contains("SIGHUP: nothing is done").then_some(()));
         assert_eq!(limpid.stop().code(), Some(0), "{args:?}");
     }

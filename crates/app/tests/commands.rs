@@ -112,7 +112,8 @@ fn sim_flags_become_the_simulators_schedule() {
     assert!(b.close_after_reply);
 
     let Command::Sim(sim) = command(&["sim", "--tokens-per-chunk", "0"]).unwrap() else { panic!("not sim") };
-    assert_eq!(sim_cmd::run(&sim).stderr, "limpid: tokens_per_chunk must be 1 to 4096\n");
+    let refused = sim_cmd::config(&sim).err().unwrap();
+    assert_eq!(format!("{} must be {}", refused.member, refused.expected), "tokens_per_chunk must be 1 to 4096");
 }
 
 // --- check ---------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ pub struct RequestObserver {
     body: Form,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every request is JSON: a box would be an allocation for each")]
 #[derive(Debug)]
 enum Form {
     Json(JsonBody),
@@ -96,11 +97,11 @@ impl RequestObserver {
     pub fn feed(&mut self, bytes: &[u8]) {
         let Some(decoder) = &mut self.decoder else { return self.body.feed(bytes) };
         let body = &mut self.body;
-        let decoded = decoder.feed(bytes, &mut |piece| {
+        let done = decoder.feed(bytes, &mut |piece| {
             body.feed(piece);
             if body.is_over() { Err(ObserverFault::DecompressLimit) } else { Ok(()) }
         });
-        if decoded.is_err() {
+        if done.is_err() {
             self.give_up();
         }
     }

@@ -1,7 +1,7 @@
 //! What an upstream, or a client, may make the observers spend: shapes that grow, each read whole and in pieces. Sixteen
 //! times as much costs sixteen times as much; see `fuzz/src/cost.rs`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panics")]
+#![expect(clippy::panic, reason = "a test fails by panics")]
 
 #[expect(unreachable_pub, reason = "the fuzz crate's module, where it is public")]
 #[path = "../../../fuzz/src/cost.rs"]
@@ -229,7 +229,7 @@ fn codings_cost_what_their_length_does() {
         for piece in [usize::MAX, 1] {
             let name = format!("{coding} {:?} by {piece}", shape.pump);
             in_proportion(&name, &shape, |body| {
-                observe(Endpoint::Chat, 200, "text/event-stream", Some(coding), piece, body)
+                observe(Endpoint::Chat, 200, "text/event-stream", Some(coding), piece, body);
             });
             let (large, most) = (shape.of(64 << 10), std::time::Duration::from_millis(60));
             let cost =

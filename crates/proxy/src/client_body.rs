@@ -137,7 +137,7 @@ mod tests {
             patience.moved();
             tokio::time::advance(3 * LIMIT).await;
             assert!(patience.poll_over(&mut cx).is_pending());
-            tokio::time::advance(LIMIT - Duration::from_millis(2)).await;
+            tokio::time::advance(LIMIT.saturating_sub(Duration::from_millis(2))).await;
             assert!(patience.poll_over(&mut cx).is_pending());
         }
         tokio::time::advance(Duration::from_millis(4)).await;

@@ -173,7 +173,9 @@ mod tests {
     fn told(errors: &[io::ErrorKind]) -> RelayFailure {
         let mut failed = Failed::default();
         let address = "127.0.0.1:1".parse().unwrap();
-        errors.iter().for_each(|kind| failed.add(address, &io::Error::from(*kind)));
+        for kind in errors {
+            failed.add(address, &io::Error::from(*kind));
+        }
         failed.told().failure
     }
 

@@ -79,8 +79,8 @@ impl RequestTap {
     pub(crate) fn new(shared: &Shared, head: &RequestHead<'_>, named: Option<Box<str>>) -> Arc<RequestTap> {
         let look = shared.looked_at.map(|limit| {
             let observer = RequestObserver::for_request(limit, Arc::clone(&shared.metadata), head);
-            let held = (observer.held_bytes() > 0).then(|| Held::nothing(&shared.lookahead));
-            Mutex::new(Look { observer, held })
+            let lookahead = (observer.held_bytes() > 0).then(|| Held::nothing(&shared.lookahead));
+            Mutex::new(Look { observer, held: lookahead })
         });
         Arc::new(RequestTap {
             look,

@@ -172,10 +172,7 @@ mod tests {
             assert_eq!(text(), "", "not yet");
             repeats.tell(Some(Instant::now() + A_WHILE));
             let told = text();
-            assert!(
-                told.contains(r#"WARN"#) && told.contains(r#"more=490 like="connect failed" upstream="a""#),
-                "{told}"
-            );
+            assert!(told.contains("WARN") && told.contains(r#"more=490 like="connect failed" upstream="a""#), "{told}");
             assert_eq!(told.lines().count(), 1);
             fails("a");
             assert!(text().contains("connect failed"), "anew");

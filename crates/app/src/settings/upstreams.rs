@@ -125,10 +125,10 @@ impl Upstream {
         }
         let url: Option<Arc<str>> = r.required("url", "write url = \"http://127.0.0.1:8000\"", good_url);
         let url = url.and_then(|text| Target::parse(&text).ok());
-        let by_host = match url.as_ref().and_then(|u| provider_of(u.host())) {
-            Some(known) => (Arc::from(known), Origin::Derived("by the URL's host")),
-            None => (Arc::from("custom"), Origin::Default),
-        };
+        let known = url.as_ref().and_then(|u| provider_of(u.host()));
+        let by_host = known.map_or((Arc::from("custom"), Origin::Default), |known| {
+            (Arc::from(known), Origin::Derived("by the URL's host"))
+        });
         if let Some(url) = url.as_ref().filter(|u| !u.base_path().is_empty()) {
             explain_paths(url, &mut r);
         }
@@ -138,12 +138,8 @@ impl Upstream {
         let rewrite = r.optional_or("rewrite_prefix", None, good_prefix);
         if let (Some((prefix, at)), None) = (&rewrite, &serves.path_prefix) {
             let what = format!("upstreams.{name}.rewrite_prefix = {}", prefix.show());
-            r.fault(
-                at.clone(),
-                what,
-                "there is no path_prefix that it could replace",
-                "add path_prefix, or take it out",
-            );
+            let why = "there is no path_prefix that it could replace";
+            r.fault(at.clone(), what, why, "add path_prefix, or take it out");
         }
         let api_key = api_key(name, env, &mut r);
         let provider_name = Arc::clone(&provider);
@@ -168,7 +164,7 @@ impl Upstream {
             websocket_idle_timeout: r.optional("websocket_idle_timeout", positive),
             pool_idle_timeout: r.value("pool_idle_timeout", Duration::from_secs(4)),
             max_idle_connections: r.count("max_idle_connections", 256, 0..=65_536),
-            max_connection_age: r.value("max_connection_age", Duration::from_mins(5)),
+            max_connection_age: r.value("max_connection_age", Duration::from_secs(5 * 60)),
             max_response_head_bytes: r.size("max_response_head_bytes", 64 << 10, 8 << 10..=16 << 20),
             ask_for_usage: ask_for_usage(name, &provider_name, &mut r),
             capture: r.value("capture", false),

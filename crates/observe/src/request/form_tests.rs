@@ -170,7 +170,7 @@ const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
 
 #[test]
 fn a_compressed_body_is_read_from_a_copy() {
-    let pad: String = (0..20_000).map(|n| format!("{}", n * 7919 % 1000)).collect();
+    let pad = (0..20_000).map(|n| (n * 7919 % 1000).to_string()).collect::<Vec<_>>().concat();
     let body = format!(r#"{{"messages":[{{"content":"{pad}"}}],"stream":true,"model":"m-1"}}"#);
     for coding in CODINGS {
         let head = head("application/json", Some(coding));
@@ -244,7 +244,7 @@ proptest! {
         let label = format!("multipart/form-data; boundary={quote}{boundary}{quote}");
         let got = model(&head(&label, None), &body);
         prop_assert_eq!(got.as_deref(), Some(&*name));
-        let encoded: String = name.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded = name.bytes().map(|b| format!("%{b:02x}")).collect::<Vec<_>>().concat();
         let got = model(&head("application/x-www-form-urlencoded", None), format!("a=1&model={encoded}").as_bytes());
         prop_assert_eq!(got.as_deref(), Some(&*name));
     }

@@ -24,6 +24,7 @@ const MOST_FORMATS: usize = 8;
 const DEEPEST: usize = 3;
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "facts of a parser that do not depend on each other")]
 #[derive(Debug)]
 pub(super) struct JsonBody {
     /// Empty: `metadata` is passed over like any other member.

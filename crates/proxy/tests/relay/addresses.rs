@@ -202,7 +202,7 @@ async fn constant_traffic_follows_the_name() {
     let told = Arc::new(Told::default());
     told.tell(&["127.0.0.1"]);
     let mut only = upstream("only", &format!("http://replicas.test:{}", old.port));
-    only.max_connection_age = Some(Duration::from_mins(5));
+    only.max_connection_age = Some(Duration::from_secs(300));
     let clock = Clock::manual(SystemTime::UNIX_EPOCH);
     let (own, resolver) = (clock.clone(), Arc::<Told>::clone(&told));
     let rig = Rig::with(vec![only], |config| (config.clock, config.resolver) = (own, resolver)).await;

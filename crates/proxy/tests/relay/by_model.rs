@@ -53,6 +53,9 @@ fn form(file: &[u8]) -> Vec<u8> {
     [begin.as_bytes(), file, end.as_bytes()].concat()
 }
 
+/// Method, path, fields, body.
+type Asked<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, Vec<u8>);
+
 #[tokio::test]
 async fn the_model_is_seen_wherever_an_api_puts_it() {
     let (default, wanted) = (named("default").await, named("wanted").await);
@@ -61,7 +64,7 @@ async fn the_model_is_seen_wherever_an_api_puts_it() {
     let json = br#"{"stream":false,"messages":[{"model":"no"}],"model":"gpt-4o"}"#;
     let (typed, plain) = (("Content-Type", "application/json"), json.to_vec());
     let ten = b"{\"messages\":[],\"x\":".to_vec();
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, Vec<u8>)> = vec![
+    let cases: Vec<Asked<'_>> = vec![
         ("POST", CHAT, vec![typed], plain.clone()),
         ("POST", CHAT, vec![], [b"\xEF\xBB\xBF \n", &*plain].concat()),
         ("POST", CHAT, vec![typed, ("Content-Encoding", "gzip")], coded("gzip", json)),
@@ -69,7 +72,7 @@ async fn the_model_is_seen_wherever_an_api_puts_it() {
         ("POST", CHAT, vec![typed, ("Content-Encoding", "br")], coded("br", json)),
         ("POST", CHAT, vec![("Content-Type", "application/x-www-form-urlencoded")], plain.clone()),
         ("POST", "/v1/x", vec![("Content-Type", "application/x-www-form-urlencoded")], b"a=1&model=gpt-4o".to_vec()),
-        ("POST", "/v1/audio/transcriptions", vec![("Content-Type", FORM)], form(&[0xff; 200_000])),
+        ("POST", "/v1/audio/transcriptions", vec![("Content-Type", FORM)], form(&vec![0xff; 200_000])),
         ("POST", "/v1/images/edits", vec![("Content-Type", FORM)], form(b"\r\n--b\r\n--b-12\r\n")),
         (
             "POST",
@@ -110,12 +113,14 @@ async fn the_model_is_seen_wherever_an_api_puts_it() {
     }
 }
 
+/// Path, fields, body, the setting that tells, the status.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u8], RouteFallback, u16);
+
 #[tokio::test]
 async fn what_cannot_be_told_goes_by_the_setting_and_is_told() {
     let image = format!(r#"{{"image":"{}","model":"gpt-4o"}}"#, "A".repeat(70_000));
     let typed = ("Content-Type", "application/json");
     let zstd = coded("zstd", br#"{"model":"gpt-4o"}"#);
-    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u8], RouteFallback, u16);
     let cases: Vec<Case<'_>> = vec![
         (CHAT, vec![], b"{}", RouteFallback::NotTold, 400),
         (CHAT, vec![], b"", RouteFallback::NotTold, 400),

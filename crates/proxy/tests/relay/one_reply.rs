@@ -241,7 +241,7 @@ const TRAILERS: [&str; 12] = [
 
 /// A chunked body with these trailers, all of them announced.
 fn with_trailers() -> (String, String) {
-    let lines: String = TRAILERS.iter().map(|n| format!("{n}: 1\r\n")).collect();
+    let lines = TRAILERS.iter().map(|n| format!("{n}: 1\r\n")).collect::<Vec<_>>().concat();
     (TRAILERS.join(", "), format!("2\r\nhi\r\n0\r\n{lines}\r\n"))
 }
 
