@@ -395,7 +395,7 @@ async fn a_body_of_tiny_chunks_is_read_ahead_in_proportion() {
     assert_eq!(reply.status, 200);
     let record = rig.record().await;
     assert_eq!((record.request.usage_asked, record.bytes.request), (Some(UsageAsked::Asked), body.len() as u64));
-    let sent = text(&server.requests()[0]);
+    let sent = String::from_utf8(server.requests().remove(0)).unwrap();
     let sent: String = sent.split("\r\n").filter(|line| line.contains(['x', '{', '}'])).collect();
     assert!(sent.ends_with(",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"), "{} bytes", sent.len());
     assert_eq!(sent.matches('x').count(), 200_000);

@@ -349,5 +349,5 @@ async fn a_session_may_have_a_limit_on_its_silence() {
     drop(client.read_to_end(SOON).await);
     let record = rig.record().await;
     assert_eq!(outcome(&record), (Category::Timeout, "idle_timeout", Ending::UpstreamError));
-    assert_eq!((record.status, record.bytes.request), (Some(101), 4 * HELLO.len() as u64));
+    assert_eq!((record.status, record.bytes.request), (Some(101), 15 * HELLO.len() as u64));
 }
