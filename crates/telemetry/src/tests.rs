@@ -126,6 +126,7 @@ fn what_is_not_known_is_not_there() {
     (r.usage, r.price, r.unpriced, r.observer_fault, r.upstream) = (None, None, None, None, None);
     (r.caller, r.model, r.refusal) = (Caller::default(), ModelNames::default(), Refusal::NONE);
     (r.status, r.stream, r.request.usage_asked, r.unestimated) = (None, false, None, None);
+    r.request.route_fallback = None;
     r.outcome = Outcome::new(Category::Cancelled, "client_gone", Ending::ClientGone);
     consumer.consume(&Arc::new(r));
     let got: Vec<_> = samples(&metrics.render(Format::Text)).into_keys().collect();

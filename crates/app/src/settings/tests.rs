@@ -66,7 +66,9 @@ fn proxy_toml_shows_every_setting_with_its_default() {
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/testdata/ca.pem");
 
 /// Settings whose default is to be absent, or to follow from others: what is written there is an example.
-const EXAMPLES: [&str; 28] = [
+const EXAMPLES: [&str; 30] = [
+    "request_body_timeout",
+    "hosts",
     "without_model",
     "capture_sample",
     "tls_ca_file",

@@ -662,6 +662,7 @@ fn own_metrics() -> String {
         (names::UNREADABLE, "counter", "`why`"),
         (names::EXPORT_FAILED, "counter", "`what`, `why`"),
         (names::EXPORT_SENT, "counter", "`what`"),
+        (names::LOG_DROPPED, "counter", "`why`"),
         (names::LABELS_OVERFLOW, "counter", "`label`"),
     ];
     let live =
