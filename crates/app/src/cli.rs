@@ -314,12 +314,17 @@ impl Output {
     /// Prints it as far as that goes within a second: a command that ran on must end, whether somebody reads or not.
     pub fn print_in_time(self) -> ExitCode {
         let (code, (printed, ended)) = (self.code, std::sync::mpsc::channel());
+        let output = std::sync::Arc::new(self);
+        let of_thread = std::sync::Arc::clone(&output);
         let printing = std::thread::Builder::new().spawn(move || {
-            self.print();
+            of_thread.print();
             let _nobody_waits = printed.send(());
         });
         if printing.is_ok() {
             let _in_time_or_not = ended.recv_timeout(std::time::Duration::from_secs(1));
+        } else {
+            // That there is no thread may be the very fault that is to be told.
+            output.print();
         }
         ExitCode::from(code)
     }

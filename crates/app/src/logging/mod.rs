@@ -48,7 +48,8 @@ impl Drop for Logging {
 /// be had.
 pub(crate) fn open() -> Result<Logging, String> {
     if LOG.get().is_none() {
-        let log = OwnLog::start(io::stderr(), Repeats::new()).map_err(|e| format!("cannot start a thread: {e}"))?;
+        let log = OwnLog::start(io::stderr(), Repeats::new())
+            .map_err(|e| format!("cannot start a thread: {e}; raise `ulimit -u`"))?;
         // A second one (a test) has lost the race, and ends.
         let _one_is_enough = LOG.set(log);
     }
