@@ -97,7 +97,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 27);
+        assert_eq!(compared, 28);
     }
 
     /// The rows of docs/numbers.md about what limpid itself answers.
