@@ -503,6 +503,9 @@ fn with_too_few_threads_it_starts_whole_or_says_why_not() {
             .args(["prlimit", &format!("--nproc={threads}"), "./limpid", "--upstream", "http://127.0.0.1:9"])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .current_dir(&folder)
+            // A seed of other tests is no setting.
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stderr(File::create(folder.join("stderr")).unwrap())
             .spawn()
             .unwrap();

@@ -73,7 +73,8 @@ impl Target {
             _ => return Err(TargetError::Scheme),
         };
         let authority = uri.authority().cloned().ok_or(TargetError::Host)?;
-        if authority.host().trim_matches(['[', ']']).is_empty() {
+        // A zone that is sound is taken off by now.
+        if authority.host().trim_matches(['[', ']']).is_empty() || authority.host().contains('%') {
             return Err(TargetError::Host);
         }
         if authority.as_str().contains('@') {
