@@ -84,8 +84,7 @@ impl RequestTap {
         });
         Arc::new(RequestTap {
             look,
-            has_end: head.content_encoding.is_some()
-                || head.content_type.is_some_and(|t| t.starts_with("application/x-")),
+            has_end: head.content_encoding.is_some() || head.content_type.is_some_and(is_form),
             named: named.map(OnceLock::from).unwrap_or_default(),
             texts: Mutex::default(),
             bytes: AtomicU64::new(0),
@@ -231,4 +230,10 @@ impl RequestTap {
     fn with<T>(&self, look: impl FnOnce(&RequestObserver) -> T) -> Option<T> {
         Some(look(&self.look.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).observer))
     }
+}
+
+/// Whether the last of its fields ends with the body only (`application/x-www-form-urlencoded`).
+fn is_form(content_type: &str) -> bool {
+    const BEGIN: &str = "application/x-";
+    content_type.trim_start().get(..BEGIN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
 }

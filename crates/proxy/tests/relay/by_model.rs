@@ -72,6 +72,7 @@ async fn the_model_is_seen_wherever_an_api_puts_it() {
         ("POST", CHAT, vec![typed, ("Content-Encoding", "br")], coded("br", json)),
         ("POST", CHAT, vec![("Content-Type", "application/x-www-form-urlencoded")], plain.clone()),
         ("POST", "/v1/x", vec![("Content-Type", "application/x-www-form-urlencoded")], b"a=1&model=gpt-4o".to_vec()),
+        ("POST", "/v1/x", vec![("Content-Type", "Application/X-WWW-Form-URLEncoded")], b"model=gpt%2D4o".to_vec()),
         ("POST", "/v1/audio/transcriptions", vec![("Content-Type", FORM)], form(&vec![0xff; 200_000])),
         ("POST", "/v1/images/edits", vec![("Content-Type", FORM)], form(b"\r\n--b\r\n--b-12\r\n")),
         (
