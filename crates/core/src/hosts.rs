@@ -3,9 +3,10 @@
 //! A web page can have its own name resolve to the loopback, or to an address inside the visitor's network (DNS rebinding).
 //! The browser then takes the listener's answers for that page's own. What it cannot do is send another `Host` than that
 //! name. So a listener answers only to what no stranger can own: IP addresses, `localhost`, and the names that the settings
-//! give. A browser also tells the `Origin` of a page that asks across origins, and there the same names are good.
+//! give. A browser also tells the `Origin` of a page that asks across origins, and there the same names are good; of
+//! addresses only those of this machine and of private networks, for anybody can serve a page from a public one.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Origins of programs on this machine rather than pages of the web: those that Ollama takes by default.
 const PROGRAMS: [&str; 5] = ["app", "file", "tauri", "vscode-webview", "vscode-file"];
@@ -48,14 +49,18 @@ impl Hosts {
         }
         let Some((scheme, authority)) = field.split_once("://") else { return false };
         match scheme {
-            "http" | "https" => self.allow(authority),
+            "http" | "https" => match host(authority) {
+                Some(Host::Address(address)) => is_near(address),
+                Some(name) => self.has(name),
+                None => false,
+            },
             scheme => PROGRAMS.contains(&scheme),
         }
     }
 
     fn has(&self, host: Host<'_>) -> bool {
         let name = match host {
-            Host::Address => return true,
+            Host::Address(_) => return true,
             Host::Name(name) => name,
         };
         let ends = |end: &str| {
@@ -69,7 +74,7 @@ impl Hosts {
 
 #[derive(Clone, Copy)]
 enum Host<'a> {
-    Address,
+    Address(IpAddr),
     /// Without the dot that may end it.
     Name(&'a str),
 }
@@ -80,17 +85,29 @@ fn host(field: &str) -> Option<Host<'_>> {
         |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     if let Some(rest) = field.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
-        return (address.parse::<Ipv6Addr>().is_ok() && is_port(port)).then_some(Host::Address);
+        let address = address.parse::<Ipv6Addr>().ok().filter(|_| is_port(port));
+        return address.map(|address| Host::Address(IpAddr::V6(address)));
     }
     let (name, port) = field.split_at(field.find(':').unwrap_or(field.len()));
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if name.is_empty() || !name.bytes().all(plain) || !is_port(port) {
         return None;
     }
-    if name.parse::<Ipv4Addr>().is_ok() {
-        return Some(Host::Address);
+    if let Ok(address) = name.parse::<Ipv4Addr>() {
+        return Some(Host::Address(IpAddr::V4(address)));
     }
     Some(Host::Name(name.strip_suffix('.').unwrap_or(name)))
+}
+
+/// Whether an address is of this machine or of a private network (RFC 1918, RFC 3927, RFC 4193, RFC 4291).
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_near(IpAddr::V4(v4)),
+            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +164,9 @@ mod tests {
             "https://localhost",
             "http://127.0.0.1:8080",
             "http://[::1]:3000",
+            "http://192.168.1.7:3000",
+            "http://10.0.0.7",
+            "http://[fd00::7]:3000",
             "https://chat.example",
             "tauri://localhost",
             "app://obsidian.md",
@@ -165,6 +185,10 @@ mod tests {
             "chrome-extension://abcdef",
             "localhost",
             "ftp://localhost",
+            "http://6.6.6.6",
+            "https://203.0.113.9:8443",
+            "http://[2001:db8::1]",
+            "http://[::ffff:6.6.6.6]",
         ] {
             assert!(!hosts.allow_origin(bad), "{bad}");
         }

@@ -130,8 +130,14 @@ impl<'a> Raw<'a> {
         !matches!(serde_json::from_str(self.text()), Ok(Truth(false)))
     }
 
-    /// A count. A float without a fraction passes (`12.0`); a negative number does not.
+    /// A count. A float without a fraction passes (`12.0`); a negative number does not, and neither does one that nobody can
+    /// have counted, such as a server's `size_t(-1)`: it would be a certain number that is wrong, and take the good ones
+    /// along in every sum.
     pub(crate) fn count(self) -> Option<u64> {
+        self.whole().filter(|n| *n <= MOST_COUNTED)
+    }
+
+    fn whole(self) -> Option<u64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let more = |n: u64, digit: u8| digit.is_ascii_digit().then(|| n * 10 + u64::from(digit - b'0'));
         // Of so many digits the largest fits.
@@ -180,6 +186,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
         Raw::deserialize(d).map(|raw| Loose(serde_json::from_str(raw.text()).ok()))
     }
 }
+
+/// The largest count that is taken for one: a million million.
+const MOST_COUNTED: u64 = 1_000_000_000_000;
 
 /// An optional leaf, in few letters.
 pub(crate) type Leaf<'a> = Option<Raw<'a>>;

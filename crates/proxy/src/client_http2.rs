@@ -6,6 +6,9 @@
 //! moment if it never asked for anything, else after as long again, for it may still be reading the end of its last reply.
 //! While another request is open, half a head costs what h2 has read of it, within `max_head_bytes`.
 //!
+//! **Draining.** GOAWAY goes out, and hyper waits for the client to answer a PING. One that does not (a machine asleep) holds
+//! nothing up: without an open request the connection is closed after [`DRAINED`].
+//!
 //! **Silent.** hyper sends a PING when nothing has come for `http2_ping_interval`, and gives the connection up when it is not
 //! answered; its exchanges are then those of a client that has gone.
 //!
@@ -43,6 +46,9 @@ const MAX_STREAMS: u32 = 200;
 /// How long a client that never asked for anything may take to close after GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a connection of a drain may stay without an open request: a client may still be reading its last reply.
+const DRAINED: Duration = Duration::from_secs(5);
+
 /// How connections are served.
 pub(crate) fn builder(config: &ServerConfig) -> Builder<TokioExecutor> {
     let max_list = u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX);
@@ -79,7 +85,7 @@ pub(crate) async fn serve(client: Client, stream: TcpStream, read: BytesMut) {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => Some(ended),
-                () = requests.unused_for(limit) => None,
+                () = requests.drained() => None,
             }
         }
         () = requests.unused_for(limit) => {
@@ -115,6 +121,12 @@ impl Requests {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.asked.store(true, Ordering::Relaxed);
         OpenRequest(Arc::clone(self))
+    }
+
+    /// Ready once none has been open for [`DRAINED`] from now on.
+    async fn drained(&self) {
+        sleep(DRAINED).await;
+        self.unused_for(DRAINED).await;
     }
 
     /// Ready once none has been open for that long. Nothing wakes it in between: it looks again when that could be.

@@ -182,6 +182,7 @@ fn read(tree: Table, env: &Env, report: &mut Report) -> Option<Settings> {
 fn check_together(settings: &Settings, report: &mut Report) {
     let mut r = Reader::new("settings".to_owned(), Table::new(), Origin::Default, report);
     upstreams::refuse_twins(&settings.upstreams, &mut r);
+    upstreams::refuse_loops(&settings.upstreams, settings.server.listen, &mut r);
     settings.routing.check(&settings.upstreams, &mut r);
     keys::refuse_twins(&settings.keys, &mut r);
     capture::check_together(settings, &mut r);

@@ -283,6 +283,23 @@ fn syntax_errors_have_their_line() {
 }
 
 #[test]
+fn an_upstream_that_is_limpid_itself_is_refused() {
+    for (listen, url, here) in [
+        ("127.0.0.1:4800", "http://127.0.0.1:4800/v1", true),
+        ("127.0.0.1:4800", "http://LOCALHOST:4800", true),
+        ("0.0.0.0:4800", "http://127.0.0.1:4800", true),
+        ("[::1]:80", "http://[::1]", true),
+        ("127.0.0.1:4800", "http://127.0.0.1:8000", false),
+        ("127.0.0.1:4800", "http://10.0.0.7:4800", false),
+        ("127.0.0.1:0", "http://127.0.0.1:4800", false),
+    ] {
+        let text = format!("[server]\nlisten = \"{listen}\"\n[upstreams.a]\nurl = \"{url}\"\n");
+        let told = sources(&text, &[]).load().map(|_| ()).map_err(|e| e.to_string());
+        assert_eq!(told.is_err_and(|e| e.contains("limpid would forward to itself")), here, "{listen} {url}");
+    }
+}
+
+#[test]
 fn upstreams_that_match_alike_are_refused() {
     let pair = |a: &str, b: &str| {
         let text = format!("[upstreams.a]\nurl = \"http://a\"\n{a}\n[upstreams.b]\nurl = \"http://b\"\n{b}\n");

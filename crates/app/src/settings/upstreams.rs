@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,6 +260,28 @@ fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Refuses an upstream that is limpid's own listener: each request would be asked of limpid again, until nothing is left
+/// (RFC 9110 §7.6). What only a look-up or another proxy would show is not seen here.
+pub(super) fn refuse_loops(upstreams: &[Upstream], listen: SocketAddr, r: &mut Reader<'_>) {
+    for upstream in upstreams {
+        let host = upstream.url.host();
+        let here = match host.parse::<IpAddr>() {
+            Ok(address) => {
+                address == listen.ip()
+                    || address.is_unspecified()
+                    || address.is_loopback() && listen.ip().is_unspecified()
+            }
+            Err(_) => {
+                host.eq_ignore_ascii_case("localhost") && (listen.ip().is_loopback() || listen.ip().is_unspecified())
+            }
+        };
+        if here && listen.port() != 0 && upstream.url.port() == listen.port() {
+            let what = format!("upstreams.{}.url and server.listen = \"{listen}\"", upstream.name);
+            r.fault(upstream.at.clone(), what, "limpid would forward to itself", "name the server behind limpid");
+        }
+    }
+}
+
 /// Refuses upstreams that match the same requests: which one serves would be chance.
 pub(super) fn refuse_twins(upstreams: &[Upstream], r: &mut Reader<'_>) {
     for (i, upstream) in upstreams.iter().enumerate() {
@@ -267,7 +290,10 @@ pub(super) fn refuse_twins(upstreams: &[Upstream], r: &mut Reader<'_>) {
         };
         let what = format!("upstreams.{} and upstreams.{}", twin.name, upstream.name);
         let (why, mend) = if upstream.is_default() {
-            ("neither has a host, path_prefix or models, and only one can serve the rest", "give one of them a match")
+            (
+                "neither has a host, path_prefix or models, and only one can serve the rest",
+                "add host, path_prefix or models to one of them",
+            )
         } else {
             ("both match the same requests", "make host, path_prefix or models differ")
         };
