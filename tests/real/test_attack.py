@@ -12,7 +12,7 @@ import attack_backends
 SEED, CASES = int(os.environ.get("SEED") or 1), int(os.environ.get("CASES") or 80)
 
 # What still fails; the marks go when it is mended.
-OWED = {"node", "go", "nginx", "uvicorn-h11", "uvicorn-httptools", "hyper", "hyper-http2", "gunicorn", "aiohttp", "werkzeug", "late bytes"}
+OWED: set[str] = set()
 
 
 @pytest.fixture(scope="module")

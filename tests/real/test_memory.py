@@ -39,7 +39,7 @@ def unread(to: tuple[str, int]) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(to)
     body = json.dumps({"model": "m", "stream": True, "messages": [], "sim": ENDLESS}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     client.sendall(head.encode() + b"\r\n\r\n" + body)
     return client
 

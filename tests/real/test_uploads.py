@@ -12,7 +12,7 @@ import pytest
 MIB = 1 << 20
 SIZE = 200 * MIB
 PIECE = 256 << 10
-HEAD = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
+HEAD = f"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
 
 
 def peak_kib(pid: int) -> int:

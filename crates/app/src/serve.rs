@@ -89,8 +89,16 @@ pub(crate) fn runtime() -> Result<Runtime, String> {
     builder.enable_all().thread_name("limpid").max_blocking_threads(BLOCKING).thread_keep_alive(A_YEAR);
     let runtime = builder.build().map_err(told)?;
     threads::probe(1)?;
+    // The panic is told as what it means, below.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let first = catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(|| {}))));
-    first.map_err(|_| "cannot start a thread; raise `ulimit -u`".to_owned())?;
+    std::panic::set_hook(hook);
+    if first.is_err() {
+        // tokio has counted the thread that it was not given, and would wait for its end.
+        runtime.shutdown_background();
+        return Err("cannot start a thread; raise `ulimit -u`".to_owned());
+    }
     Ok(runtime)
 }
 
