@@ -26,6 +26,12 @@ const CHEAP: Duration = Duration::from_nanos(15);
 const INPUT: Duration = Duration::from_millis(20);
 const BYTE: Duration = Duration::from_micros(4);
 
+/// How many generated inputs a property test tries: a few by default, for each is measured; as many as `PROPTEST_CASES` says.
+pub fn cases() -> u32 {
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    told.unwrap_or(100)
+}
+
 /// A shape of input: what stands before, what is repeated, what stands behind.
 #[derive(Debug, Clone)]
 pub struct Shape {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cost::{Shape, in_proportion, spent};
+use cost::{Shape, cases, in_proportion, spent};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use limpid_http1::client::Connection;
@@ -163,12 +163,6 @@ fn request(bytes: &[u8]) {
     let _written = request.written();
     let (mut request, mut rest) = (request, BytesMut::from(&bytes[len..]));
     while let Ok(Some(_)) = request.take(&mut rest) {}
-}
-
-/// A few by default, for each is measured; as many as `PROPTEST_CASES` says.
-fn cases() -> u32 {
-    let told = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    told.unwrap_or(100)
 }
 
 proptest! {

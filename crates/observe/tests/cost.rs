@@ -7,7 +7,7 @@
 #[path = "../../../fuzz/src/cost.rs"]
 mod cost;
 
-use cost::{Shape, in_proportion};
+use cost::{Shape, cases, in_proportion};
 use limpid_core::{Endpoint, Tick};
 use limpid_observe::{Limits, RequestObserver, ResponseHead, ResponseObserver};
 use proptest::prelude::*;
@@ -280,12 +280,6 @@ const TOKENS: &[&str] = &[
 
 fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(proptest::sample::select(TOKENS), 0..6).prop_map(|tokens| tokens.concat())
-}
-
-/// A few by default, for each is measured; as many as `PROPTEST_CASES` says.
-fn cases() -> u32 {
-    let told = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    told.unwrap_or(100)
 }
 
 proptest! {
